@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# drbdx: one Makefile for everything; what it makes goes to build/.
+#
+#   make                 the programs
+#   make check           unit tests, simulator, and the tests on the Xen stand-ins
+#   make install         DESTDIR=, PREFIX=/usr
+#   make deb             Debian packages, in build/deb/
+#   make fuzz            fuzz targets (clang), in build/fuzz/
+#   SAN=address,undefined   sanitizers, in build-san/ ;  CC=clang-14 ;  V=1 shows the commands
+
+PREFIX ?= /usr
+DESTDIR ?=
+CC ?= gcc
+SAN ?=
+B := build$(if $(SAN),-san)
+VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog 2>/dev/null)
+
+PACKAGES := xenstore xengnttab xenevtchn xentoollog libcrypto liburing jansson libisal libbsd blkid
+CTL_PACKAGES := smartcols
+CPPFLAGS += -D_GNU_SOURCE= -I. -I$(B) -DDRBDX_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES) $(CTL_PACKAGES))
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Werror -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes -Wvla
+ALL_CFLAGS := -std=gnu11 $(WARNINGS) -fno-strict-aliasing -fstack-protector-strong $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
+ALL_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+LIBS := -lpthread $(shell pkg-config --libs $(PACKAGES))
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)	$(2)")
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all check check-unit check-sim check-xen-sim sim fuzz install deb clean
+all:
+
+# ---- objects ----
+
+GENERATED := $(B)/config/drbd.lex.c $(B)/config/drbd.tab.c
+DAEMON_SRC := $(wildcard backend/*.c xenstore/*.c config/*.c)
+DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/%.o) $(GENERATED:.c=.o)
+LIBRARY_OBJ := $(filter-out $(B)/backend/main.o,$(DAEMON_OBJ))
+LIBRARY := $(B)/libdrbdx.a
+
+$(B)/%.o: %.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/config/%.o: $(B)/config/%.c
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Wno-unused-function -Wno-missing-prototypes -Wno-sign-compare -MMD -MP -c -o $@ $<
+
+$(B)/config/drbd.tab.c: config/drbd.y
+	$(call say,BISON,$@)
+	@mkdir -p $(@D)
+	$(Q)bison -Wall -Werror -d -o $@ $<
+
+$(B)/config/drbd.lex.c: config/drbd.l
+	$(call say,FLEX,$@)
+	@mkdir -p $(@D)
+	$(Q)flex -o $@ $<
+
+$(B)/config/drbd.tab.h: $(B)/config/drbd.tab.c
+$(DAEMON_OBJ): | $(B)/config/drbd.tab.h $(B)/config/drbd.lex.c
+
+# P: members are stored by path, for backend/ and config/ have files of the same name.
+$(LIBRARY): $(LIBRARY_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcsP $@ $^
+
+# ---- programs ----
+
+PROGRAMS := $(B)/drbdxd $(B)/backend-ctl $(B)/block-drbdx $(B)/libdrbdx-xl.so
+all: $(PROGRAMS)
+
+$(B)/drbdxd: $(B)/backend/main.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+CTL_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard ctl/*.c))
+$(B)/backend-ctl: $(CTL_OBJ) $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs $(CTL_PACKAGES))
+
+$(B)/block-drbdx: $(B)/hotplug/block-drbdx.o $(B)/ctl/call.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs xenstore jansson)
+
+$(B)/libdrbdx-xl.so: hotplug/xl-shim.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -fPIC -shared $(LDFLAGS) -o $@ $< -ldl
+
+# ---- tests ----
+
+UNIT_TESTS := $(patsubst %.test.c,$(B)/%.test,$(wildcard tests/unit/*.test.c tests/property/*.test.c))
+$(B)/tests/%.test: $(B)/tests/%.test.o $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka) -ldl
+
+check: check-unit check-sim
+
+check-unit: $(UNIT_TESTS) $(PROGRAMS)
+	$(Q)tests/run-unit $(UNIT_TESTS)
+
+SIM_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c))
+$(B)/tests/sim/sim: $(SIM_OBJ) $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+-include $(wildcard tests/sim/*.mk tests/xen-sim/*.mk)
+
+# Fresh seeds for a while, the seeds that failed once, and every planted bug found.
+SIM_SECONDS ?= 20
+check-sim: $(B)/tests/sim/sim
+	$(Q)$(B)/tests/sim/sim --seconds $(SIM_SECONDS)
+	$(Q)$(B)/tests/sim/sim --self-test tests/sim/mutants
+
+sim: $(B)/tests/sim/sim
+	$(Q)$(B)/tests/sim/sim --seconds $(or $(SECONDS),60)
+
+check-xen-sim: $(PROGRAMS) xen-sim
+	$(Q)tests/xen-sim/run
+
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
+fuzz: $(FUZZ)
+$(B)/fuzz/%: tests/fuzz/%.c $(LIBRARY_OBJ:$(B)/%.o=%.c)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)clang-14 $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(filter-out config/% xenstore/%,$(filter %.c,$^)) $(LIBS)
+
+# ---- installation ----
+
+-include hotplug/install.mk
+
+deb:
+	$(call say,DEB,$(B)/deb)
+	$(Q)debian/build-packages $(CURDIR)/$(B)/deb
+
+clean:
+	rm -rf build build-san
+
+-include $(filter-out $(B)/tests/xen-sim/tools/%,$(wildcard $(B)/*.d $(B)/*/*.d $(B)/*/*/*.d))

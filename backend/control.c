@@ -1,0 +1,747 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control socket: JSON lines over a unix stream socket, root only.  docs/CONTROL.md is the protocol.
+ *
+ * Invariants
+ *  1. A client has at most one request being answered; its further lines wait in its own buffer. So replies come in the order of the requests, and
+ *     what a client can occupy is one line (64 KiB) and one reply.
+ *  2. An answer that comes later goes to a `struct exchange`, never to a client: the client may have left by then.
+ *  3. A granted `add` belongs to the connection until `add-done`. Whatever ends the connection before that (exit, kill, a broken line) takes the grant
+ *     back, once: libxl does not call `remove` after a failed or killed `add`.
+ *  4. Nothing here waits: every descriptor is non-blocking, and a reader that is too slow only holds its own reply.
+ *
+ * States of a client
+ *
+ *   idle --line--> answering --reply--> idle      [handle_line, exchange_reply]
+ *   idle|answering --end of input, hang-up, error--> gone   [client_leave]: takes a grant back, or leaves the exchange an orphan
+ *   an orphaned exchange whose add is granted takes it back itself   [add_replied]
+ */
+#define _GNU_SOURCE	/* accept4(), struct ucred */
+#include "backend/control.h"
+
+#include <bsd/string.h>
+#include <bsd/sys/queue.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "backend/control_status.h"
+#include "backend/daemon.h"
+#include "backend/log.h"
+
+#define CLIENTS 32u
+#define LINE_MAX_BYTES 65536u
+#define PATH_MAX_BYTES 128u	/* of "backend/vbd/D/V" */
+
+struct client;
+
+struct exchange {	/* a request that is being answered later */
+	struct control *control;	/* NULL: control_free() was called meanwhile */
+	struct client *client;		/* NULL: the client has left */
+	char path[PATH_MAX_BYTES];	/* add: the device */
+	json_t *document;		/* status: what is there so far */
+	size_t waiting;			/* status: resources that have not answered, plus one while they are being asked */
+	LIST_ENTRY(exchange) link;
+};
+
+struct status_part { struct exchange *exchange; json_t *entry; };
+
+struct client {
+	int fd;				/* -1: the place is free */
+	bool eof;			/* it sends nothing more */
+	bool broken;			/* its last reply is on its way; then it is closed */
+	bool pumping;
+	struct exchange *exchange;	/* the request being answered, NULL: none */
+	char granted[PATH_MAX_BYTES];	/* a granted add without add-done, "" if none */
+	char *in, *out;			/* LINE_MAX_BYTES; the reply */
+	size_t in_len, out_len, out_sent;
+};
+
+struct control {
+	int listen_fd;
+	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct daemon_state *daemon;
+	struct devices *devices;
+	struct client clients[CLIENTS];
+	LIST_HEAD(, exchange) exchanges;
+};
+
+/* ---- a client and its replies ---- */
+
+static void client_leave(struct control *ctl, struct client *c)
+{
+	close(c->fd);
+	c->fd = -1;
+	free(c->in);
+	free(c->out);
+	c->in = c->out = NULL;
+	if (c->exchange)
+		c->exchange->client = NULL;
+	c->exchange = NULL;
+	if (c->granted[0]) {
+		log_warn(c->granted, "block-drbdx ended before it was done: the grant is taken back");
+		device_add_undo(ctl->devices, c->granted);
+		c->granted[0] = 0;
+	}
+}
+
+/* Sends what it can. false: the client cannot be reached any more. */
+static bool client_send(struct client *c)
+{
+	while (c->out_sent < c->out_len) {
+		ssize_t r = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return errno == EAGAIN;
+		c->out_sent += (size_t)r;
+	}
+	free(c->out);
+	c->out = NULL;
+	c->out_len = c->out_sent = 0;
+	return true;
+}
+
+/* Takes the reference. The client is idle: its last reply was sent (invariant 1). */
+static void client_reply(struct client *c, json_t *reply)
+{
+	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+	size_t n = text ? strlen(text) : 0;
+
+	json_decref(reply);
+	c->out = malloc(n + 2);
+	if (!text || !c->out) {
+		free(text);
+		c->broken = true;
+		return;
+	}
+	memcpy(c->out, text, n);
+	c->out[n] = '\n';
+	c->out_len = n + 1;
+	c->out_sent = 0;
+	free(text);
+}
+
+static json_t *success(void)
+{
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *failure(const char *code, const char *words)
+{
+	return json_pack("{s:b, s:s, s:o}", "ok", 0, "code", code, "error", control_text(words));
+}
+
+/* The class of an error for programs; people read the words. */
+static const char *error_code(int rc)
+{
+	switch (rc) {
+	case -EINVAL: return "invalid";
+	case -ENOENT: return "unknown";
+	case -EBUSY: case -EPERM: case -EACCES: return "refused";
+	case -ESHUTDOWN: return "stopping";
+	default: return "failed";
+	}
+}
+
+static json_t *outcome(int rc, const char *why)
+{
+	if (!rc)
+		return success();
+	return failure(error_code(rc), why && *why ? why : strerror(abs(rc)));
+}
+
+static void client_pump(struct control *ctl, struct client *c);
+
+/* ---- answers that come later ---- */
+
+static struct exchange *exchange_new(struct control *ctl, struct client *c)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+
+	if (!x) {
+		client_reply(c, failure("failed", "no memory"));
+		return NULL;
+	}
+	x->control = ctl;
+	x->client = c;
+	c->exchange = x;
+	LIST_INSERT_HEAD(&ctl->exchanges, x, link);
+	return x;
+}
+
+/* Ends the exchange and takes the reply's reference. */
+static void exchange_reply(struct exchange *x, json_t *reply)
+{
+	struct control *ctl = x->control;
+	struct client *c = x->client;
+
+	if (ctl)
+		LIST_REMOVE(x, link);
+	json_decref(x->document);
+	free(x);
+	if (!c) {
+		json_decref(reply);
+		return;
+	}
+	c->exchange = NULL;
+	client_reply(c, reply);
+	client_pump(ctl, c);
+}
+
+static void plain_replied(void *ctx, int rc, const char *why)
+{
+	exchange_reply(ctx, outcome(rc, why));
+}
+
+static void add_replied(void *ctx, int rc, const char *why)
+{
+	struct exchange *x = ctx;
+
+	if (!rc && x->client)
+		strlcpy(x->client->granted, x->path, sizeof(x->client->granted));
+	else if (!rc && x->control)
+		device_add_undo(x->control->devices, x->path);
+	exchange_reply(x, outcome(rc, why));
+}
+
+/* ---- status ---- */
+
+static void status_devices(struct control *ctl, json_t *document)
+{
+	size_t room = 64, n;
+
+	for (;;) {
+		struct device_status *list = calloc(room, sizeof(*list));
+
+		if (!list)
+			return;
+		n = devices_status(ctl->devices, list, room);
+		if (n <= room)
+			control_status_devices(document, list, n);
+		free(list);
+		if (n <= room)
+			return;
+		room = n;
+	}
+}
+
+static void status_one_less(struct exchange *x)
+{
+	if (--x->waiting)
+		return;
+	if (x->control && x->client)
+		status_devices(x->control, x->document);
+	exchange_reply(x, json_incref(x->document));
+}
+
+static void status_replied(void *ctx, const struct resource_status *status)
+{
+	struct status_part *part = ctx;
+	struct exchange *x = part->exchange;
+
+	if (status)
+		control_status_fill(part->entry, status);
+	free(part);
+	status_one_less(x);
+}
+
+static void status_ask(struct exchange *x, const struct config_resource *cfg, struct resource *running)
+{
+	json_t *entry = control_status_add(x->document, cfg);
+	struct status_part *part;
+
+	if (!entry || !running)
+		return;
+	part = malloc(sizeof(*part));
+	if (!part)
+		return;
+	part->exchange = x;
+	part->entry = entry;
+	x->waiting++;
+	resource_status(running, status_replied, part);
+}
+
+static void verb_status(struct control *ctl, struct client *c, json_t *request)
+{
+	struct exchange *x = exchange_new(ctl, c);
+	const struct config_resource *cfg;
+	struct resource *running;
+	struct utsname uts;
+
+	(void)request;
+	if (!x)
+		return;
+	uname(&uts);
+	x->document = control_status_new(uts.nodename, devices_problem(ctl->devices));
+	if (!x->document) {
+		exchange_reply(x, failure("failed", "no memory"));
+		return;
+	}
+	x->waiting = 1;
+	for (size_t i = 0; (cfg = daemon_each(ctl->daemon, i, &running)); i++)
+		status_ask(x, cfg, running);
+	status_one_less(x);
+}
+
+/* ---- the other verbs ---- */
+
+/* The member `key`, which must be a string that is not empty; otherwise the client has its answer and NULL is returned. */
+static const char *need_string(struct client *c, json_t *request, const char *key)
+{
+	const char *value = json_string_value(json_object_get(request, key));
+	char words[96];
+
+	if (value && *value)
+		return value;
+	snprintf(words, sizeof(words), "the request needs a string \"%s\"", key);
+	client_reply(c, failure("usage", words));
+	return NULL;
+}
+
+static void verb_up(struct control *ctl, struct client *c, json_t *request)
+{
+	json_t *name = json_object_get(request, "resource");
+	char why[RESOURCE_TEXT] = "";
+	int rc;
+
+	if (name && !json_is_null(name) && !need_string(c, request, "resource"))
+		return;
+	rc = daemon_up(ctl->daemon, json_string_value(name), why, sizeof(why));
+	client_reply(c, outcome(rc, why));
+}
+
+/* Configured, or still running though no longer configured. */
+static bool is_known(struct control *ctl, const char *name)
+{
+	const struct config_resource *cfg;
+	struct resource *running;
+
+	for (size_t i = 0; (cfg = daemon_each(ctl->daemon, i, &running)); i++)
+		if (!strcmp(cfg->name, name))
+			return true;
+	return false;
+}
+
+static void verb_down(struct control *ctl, struct client *c, json_t *request)
+{
+	const char *name = need_string(c, request, "resource");
+	struct exchange *x;
+
+	if (!name)
+		return;
+	if (!is_known(ctl, name)) {
+		client_reply(c, failure("unknown", "no resource of that name is configured on this host"));
+		return;
+	}
+	x = exchange_new(ctl, c);
+	if (x)
+		daemon_down(ctl->daemon, name, plain_replied, x);
+}
+
+/* Another connection that adds this device now: two grants for one device could not be told apart when one of them ends. */
+static bool being_added(const struct control *ctl, const struct client *self, const char *path)
+{
+	const struct exchange *x;
+
+	for (size_t i = 0; i < CLIENTS; i++)
+		if (ctl->clients[i].fd >= 0 && &ctl->clients[i] != self && !strcmp(ctl->clients[i].granted, path))
+			return true;
+	LIST_FOREACH(x, &ctl->exchanges, link)
+		if (!strcmp(x->path, path))
+			return true;
+	return false;
+}
+
+static const char *need_path(struct client *c, json_t *request)
+{
+	const char *path = need_string(c, request, "path");
+
+	if (!path || strlen(path) < PATH_MAX_BYTES)
+		return path;
+	client_reply(c, failure("usage", "\"path\" is too long for a device's XENBUS_PATH"));
+	return NULL;
+}
+
+static void verb_add(struct control *ctl, struct client *c, json_t *request)
+{
+	const char *path = need_path(c, request);
+	struct exchange *x;
+
+	if (!path)
+		return;
+	if (c->granted[0] || being_added(ctl, c, path)) {
+		client_reply(c, failure("refused", c->granted[0] ? "this connection has a device already; send add-done first" :
+					"another block-drbdx is adding this device just now; try again when it has ended"));
+		return;
+	}
+	x = exchange_new(ctl, c);
+	if (!x)
+		return;
+	strlcpy(x->path, path, sizeof(x->path));
+	device_add(ctl->devices, x->path, add_replied, x);
+}
+
+static void verb_add_done(struct control *ctl, struct client *c, json_t *request)
+{
+	char path[PATH_MAX_BYTES];
+
+	(void)request;
+	if (!c->granted[0]) {
+		client_reply(c, failure("usage", "add-done without a granted add on this connection"));
+		return;
+	}
+	strlcpy(path, c->granted, sizeof(path));
+	c->granted[0] = 0;
+	device_add_done(ctl->devices, path);
+	client_reply(c, success());
+}
+
+static void verb_remove(struct control *ctl, struct client *c, json_t *request)
+{
+	const char *path = need_path(c, request);
+	struct exchange *x;
+
+	if (!path)
+		return;
+	x = exchange_new(ctl, c);
+	if (x)
+		device_remove(ctl->devices, path, plain_replied, x);
+}
+
+static const struct verb {
+	const char *name;
+	void (*run)(struct control *ctl, struct client *c, json_t *request);
+} verbs[] = {
+	{ "status", verb_status }, { "up", verb_up }, { "down", verb_down },
+	{ "add", verb_add }, { "add-done", verb_add_done }, { "remove", verb_remove },
+};
+
+static void handle_request(struct control *ctl, struct client *c, json_t *request)
+{
+	const char *name = json_is_object(request) ? need_string(c, request, "verb") : NULL;
+
+	if (!json_is_object(request))
+		client_reply(c, failure("usage", "a request is a JSON object in one line"));
+	if (!name)
+		return;
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (!strcmp(verbs[i].name, name)) {
+			verbs[i].run(ctl, c, request);
+			return;
+		}
+	}
+	client_reply(c, failure("usage", "unknown verb; this daemon knows status, up, down, add, add-done, remove"));
+}
+
+static void handle_line(struct control *ctl, struct client *c, const char *line, size_t n)
+{
+	json_error_t where;
+	json_t *request = json_loadb(line, n, JSON_REJECT_DUPLICATES, &where);
+	char words[sizeof(where.text) + 64];
+
+	if (request) {
+		handle_request(ctl, c, request);
+		json_decref(request);
+		return;
+	}
+	snprintf(words, sizeof(words), "not a JSON object in one line: %s", where.text);
+	client_reply(c, failure("usage", words));
+}
+
+/* Takes one line out of the buffer and handles it. false: there is none. The last one may lack its newline. */
+static bool next_line(struct control *ctl, struct client *c)
+{
+	char *end = memchr(c->in, '\n', c->in_len);
+	size_t n = end ? (size_t)(end - c->in) : c->in_len, taken = end ? n + 1 : n;
+	char *line;
+
+	if (!end && c->in_len == LINE_MAX_BYTES) {
+		client_reply(c, failure("usage", "the line is longer than 65536 bytes"));
+		c->broken = true;
+		return false;
+	}
+	if (!end && (!c->eof || !c->in_len))
+		return false;
+	line = malloc(n + 1);
+	if (!line) {
+		c->broken = true;
+		return false;
+	}
+	memcpy(line, c->in, n);
+	memmove(c->in, c->in + taken, c->in_len - taken);
+	c->in_len -= taken;
+	handle_line(ctl, c, line, n);
+	free(line);
+	return true;
+}
+
+/* Goes on with a client as far as it goes now: sends its reply, handles its lines, closes it at the end. */
+static void client_pump(struct control *ctl, struct client *c)
+{
+	bool more = true, reachable;
+
+	if (c->pumping)
+		return;
+	c->pumping = true;
+	do {
+		reachable = client_send(c);
+		if (!reachable || c->out || c->exchange || c->broken)
+			break;
+		more = next_line(ctl, c);
+	} while (more || c->out);
+	c->pumping = false;
+	if (!reachable || (!c->out && !c->exchange && (c->broken || c->eof)))
+		client_leave(ctl, c);
+}
+
+/* Reads what fits. */
+static void client_read(struct client *c)
+{
+	while (!c->eof && c->in_len < LINE_MAX_BYTES) {
+		ssize_t r = recv(c->fd, c->in + c->in_len, LINE_MAX_BYTES - c->in_len, MSG_DONTWAIT);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0 && errno == EAGAIN)
+			return;
+		if (r <= 0)
+			c->eof = true;
+		else
+			c->in_len += (size_t)r;
+	}
+}
+
+static void client_event(struct control *ctl, struct client *c, short revents)
+{
+	if ((revents & (POLLHUP | POLLERR)) && c->exchange) {
+		client_leave(ctl, c);	/* nobody is left to hear the answer, nor to say add-done to it */
+		return;
+	}
+	if (revents & (POLLIN | POLLHUP | POLLERR))
+		client_read(c);
+	client_pump(ctl, c);
+}
+
+/* ---- the socket ---- */
+
+/* Root, or the daemon's own user where it runs without privileges (tests). */
+static bool may_talk(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) && (cred.uid == 0 || cred.uid == geteuid());
+}
+
+static void turn_away(int fd, const char *code, const char *words)
+{
+	struct client c = { .fd = fd };
+
+	client_reply(&c, failure(code, words));
+	if (c.out)
+		client_send(&c);
+	free(c.out);
+	close(fd);
+}
+
+static void accept_one(struct control *ctl, int fd)
+{
+	for (size_t i = 0; i < CLIENTS; i++) {
+		struct client *c = &ctl->clients[i];
+
+		if (c->fd >= 0)
+			continue;
+		memset(c, 0, sizeof(*c));
+		c->in = malloc(LINE_MAX_BYTES);
+		c->fd = c->in ? fd : -1;
+		if (!c->in)
+			break;
+		return;
+	}
+	turn_away(fd, "failed", "the daemon serves too many control connections already");
+}
+
+static void accept_clients(struct control *ctl)
+{
+	for (;;) {
+		int fd = accept4(ctl->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0)
+			return;
+		if (may_talk(fd))
+			accept_one(ctl, fd);
+		else
+			turn_away(fd, "refused", "only root may control drbdxd");
+	}
+}
+
+/* Is there a daemon behind this socket file? One that was killed leaves the file behind. */
+static bool socket_answers(const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool answers;
+
+	if (fd < 0)
+		return false;
+	answers = !connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN;
+	close(fd);
+	return answers;
+}
+
+static int remove_stale(const struct sockaddr_un *addr, char *why, size_t why_size)
+{
+	struct stat st;
+
+	if (lstat(addr->sun_path, &st))
+		return 0;
+	if (!S_ISSOCK(st.st_mode)) {
+		snprintf(why, why_size, "%s is in the way and is not a socket", addr->sun_path);
+		return -EEXIST;
+	}
+	if (socket_answers(addr)) {
+		snprintf(why, why_size, "another drbdxd answers on %s", addr->sun_path);
+		return -EADDRINUSE;
+	}
+	unlink(addr->sun_path);
+	return 0;
+}
+
+static void make_parent(const char *path)
+{
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char *slash;
+
+	strlcpy(dir, path, sizeof(dir));
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return;
+	*slash = 0;
+	mkdir(dir, 0755);	/* if it fails, bind() says why */
+}
+
+static int listen_at(struct control *ctl, const char *path, char *why, size_t why_size)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int rc, r;
+
+	if (strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path)) {
+		snprintf(why, why_size, "%s: too long for a socket", path);
+		return -ENAMETOOLONG;
+	}
+	make_parent(path);
+	rc = remove_stale(&addr, why, why_size);
+	if (rc)
+		return rc;
+	ctl->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mask = umask(0177);
+	r = ctl->listen_fd < 0 ? -1 : bind(ctl->listen_fd, (struct sockaddr *)&addr, sizeof(addr));
+	umask(mask);
+	if (r || listen(ctl->listen_fd, 64)) {
+		rc = -errno;
+		snprintf(why, why_size, "control socket %s: %s", path, strerror(-rc));
+		return rc;
+	}
+	strlcpy(ctl->socket_path, path, sizeof(ctl->socket_path));
+	return 0;
+}
+
+int control_new(const char *socket_path, struct daemon_state *daemon, struct devices *devices, struct control **out, char *why, size_t why_size)
+{
+	struct control *ctl = calloc(1, sizeof(*ctl));
+	int rc;
+
+	*out = NULL;
+	if (!ctl) {
+		snprintf(why, why_size, "no memory");
+		return -ENOMEM;
+	}
+	ctl->listen_fd = -1;
+	ctl->daemon = daemon;
+	ctl->devices = devices;
+	LIST_INIT(&ctl->exchanges);
+	for (size_t i = 0; i < CLIENTS; i++)
+		ctl->clients[i].fd = -1;
+	rc = listen_at(ctl, socket_path, why, why_size);
+	if (rc) {
+		control_free(ctl);
+		return rc;
+	}
+	*out = ctl;
+	return 0;
+}
+
+/* Grants without add-done are not taken back one by one: the daemon is ending, and the resources are stopped as a whole. */
+void control_free(struct control *ctl)
+{
+	struct exchange *x, *next;
+
+	if (!ctl)
+		return;
+	for (size_t i = 0; i < CLIENTS; i++) {
+		ctl->clients[i].granted[0] = 0;
+		if (ctl->clients[i].fd >= 0)
+			client_leave(ctl, &ctl->clients[i]);
+	}
+	LIST_FOREACH_SAFE(x, &ctl->exchanges, link, next) {
+		LIST_REMOVE(x, link);
+		x->control = NULL;
+	}
+	if (ctl->listen_fd >= 0)
+		close(ctl->listen_fd);
+	if (ctl->socket_path[0])
+		unlink(ctl->socket_path);
+	free(ctl);
+}
+
+size_t control_pollfds(struct control *ctl, struct pollfd *fds, size_t max)
+{
+	size_t n = 0;
+
+	if (n < max)
+		fds[n++] = (struct pollfd){ .fd = ctl->listen_fd, .events = POLLIN };
+	for (size_t i = 0; i < CLIENTS && n < max; i++) {
+		const struct client *c = &ctl->clients[i];
+
+		if (c->fd < 0)
+			continue;
+		fds[n].fd = c->fd;
+		fds[n].revents = 0;
+		fds[n++].events = (short)((!c->eof && c->in_len < LINE_MAX_BYTES ? POLLIN : 0) | (c->out ? POLLOUT : 0));
+	}
+	return n;
+}
+
+/* New clients come last: a descriptor of this array that was closed since must not be taken for a new one with its number. */
+void control_events(struct control *ctl, const struct pollfd *fds, size_t n)
+{
+	bool incoming = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!fds[i].revents)
+			continue;
+		if (fds[i].fd == ctl->listen_fd) {
+			incoming = true;
+			continue;
+		}
+		for (size_t k = 0; k < CLIENTS; k++)
+			if (ctl->clients[k].fd >= 0 && ctl->clients[k].fd == fds[i].fd) {
+				client_event(ctl, &ctl->clients[k], fds[i].revents);
+				break;
+			}
+	}
+	if (incoming)
+		accept_clients(ctl);
+}

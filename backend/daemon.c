@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * daemon.c: the configuration in force and the resources that are up.
+ *
+ * A running resource keeps the configuration that it was started from alive, so that a new file never pulls text away from under it.
+ */
+#include "backend/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <bsd/sys/queue.h>
+
+#include "backend/daemon_private.h"
+#include "backend/log.h"
+
+struct held_config { struct config *config; unsigned int users; };
+
+struct running {
+	struct resource *resource;
+	const struct config_resource *cfg;
+	struct held_config *from;
+	bool stopping;
+	TAILQ_ENTRY(running) link;
+};
+
+struct daemon_state {
+	char *path, *hostname;
+	struct mailbox *control;
+	struct held_config *current;
+	TAILQ_HEAD(, running) running;
+};
+
+static void config_put(struct held_config *h)
+{
+	if (!h || --h->users)
+		return;
+	config_free(h->config);
+	free(h);
+}
+
+static void say_message(const struct config_message *m)
+{
+	enum log_level level = m->severity == CONFIG_ERROR ? LOG_ERROR : m->severity == CONFIG_WARNING ? LOG_WARN : LOG_NOTICE;
+
+	if (m->line)
+		log_line(level, NULL, "%s:%u: %s", m->file, m->line, m->text);
+	else
+		log_line(level, NULL, "%s: %s", m->file, m->text);
+}
+
+static void say_messages(const struct config *config, char *why, size_t why_size)
+{
+	const struct config_message *m;
+	size_t n = config_messages(config, &m), i;
+
+	for (i = 0; i < n; i++) {
+		say_message(&m[i]);
+		if (m[i].severity == CONFIG_ERROR && !why[0])
+			snprintf(why, why_size, "%s:%u: %s (the running configuration is kept)", m[i].file, m[i].line, m[i].text);
+	}
+}
+
+static int load(struct daemon_state *d, char *why, size_t why_size)
+{
+	struct held_config *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (!h)
+		return -ENOMEM;
+	h->users = 1;
+	rc = config_load(d->path, d->hostname, &h->config);
+	if (h->config)
+		say_messages(h->config, why, why_size);
+	if (rc) {
+		if (!why[0])
+			snprintf(why, why_size, "%s: %s", d->path, strerror(-rc));
+		config_put(h);
+		return rc;
+	}
+	config_put(d->current);
+	d->current = h;
+	return 0;
+}
+
+int daemon_new(const char *path, const char *hostname, struct mailbox *control, struct daemon_state **out, char *why, size_t why_size)
+{
+	struct daemon_state *d = calloc(1, sizeof(*d));
+	int rc = -ENOMEM;
+
+	if (!d)
+		return rc;
+	TAILQ_INIT(&d->running);
+	d->path = strdup(path);
+	d->hostname = strdup(hostname);
+	d->control = control;
+	if (d->path && d->hostname)
+		rc = load(d, why, why_size);
+	if (rc)
+		daemon_free(d);
+	else
+		*out = d;
+	return rc;
+}
+
+void daemon_free(struct daemon_state *d)
+{
+	config_put(d->current);
+	free(d->path);
+	free(d->hostname);
+	free(d);
+}
+
+static struct running *find_running(const struct daemon_state *d, const char *name)
+{
+	struct running *run;
+
+	TAILQ_FOREACH(run, &d->running, link)
+		if (!strcmp(resource_name(run->resource), name))
+			return run;
+	return NULL;
+}
+
+const struct config *daemon_config(const struct daemon_state *d)
+{
+	return d->current->config;
+}
+
+struct resource *daemon_find(struct daemon_state *d, const char *name)
+{
+	struct running *run = find_running(d, name);
+
+	return run && !run->stopping ? run->resource : NULL;
+}
+
+const struct config_resource *daemon_each(struct daemon_state *d, size_t i, struct resource **running)
+{
+	const struct config_resource *all;
+	size_t n = config_resources(d->current->config, &all);
+	struct running *run;
+
+	if (i < n) {
+		run = find_running(d, all[i].name);
+		*running = run && !run->stopping ? run->resource : NULL;
+		return &all[i];
+	}
+	i -= n;
+	TAILQ_FOREACH(run, &d->running, link) {		/* still up, but no longer in the file */
+		if (config_find(d->current->config, run->cfg->name) || i--)
+			continue;
+		*running = run->stopping ? NULL : run->resource;
+		return run->cfg;
+	}
+	*running = NULL;
+	return NULL;
+}
+
+static int start(struct daemon_state *d, const struct config_resource *cfg, char *why, size_t why_size)
+{
+	struct running *run = calloc(1, sizeof(*run));
+	int rc = -ENOMEM;
+
+	if (run)
+		rc = resource_start(cfg, d->control, &run->resource, why, why_size);
+	if (rc) {
+		log_error(cfg->name, "not started: %s", why);
+		free(run);
+		return rc;
+	}
+	run->cfg = cfg;
+	run->from = d->current;
+	run->from->users++;
+	TAILQ_INSERT_TAIL(&d->running, run, link);
+	return 0;
+}
+
+/* All that are down; the first failure is reported, the others are tried all the same. */
+static int start_all(struct daemon_state *d, char *why, size_t why_size)
+{
+	const struct config_resource *all;
+	size_t n = config_resources(d->current->config, &all), i;
+	char words[RESOURCE_TEXT];
+	int rc = 0, one;
+
+	for (i = 0; i < n; i++) {
+		if (find_running(d, all[i].name))
+			continue;
+		words[0] = '\0';
+		one = start(d, &all[i], words, sizeof(words));
+		if (one && !rc) {
+			rc = one;
+			snprintf(why, why_size, "%s: %s", all[i].name, words);
+		}
+	}
+	return rc;
+}
+
+int daemon_start_all(struct daemon_state *d, char *why, size_t why_size)
+{
+	return start_all(d, why, why_size);
+}
+
+int daemon_up(struct daemon_state *d, const char *name, char *why, size_t why_size)
+{
+	const struct config_resource *cfg;
+	int rc;
+
+	why[0] = '\0';
+	rc = load(d, why, why_size);
+	if (rc)
+		return rc;
+	if (!name)
+		return start_all(d, why, why_size);
+	cfg = config_find(d->current->config, name);
+	if (!cfg) {
+		snprintf(why, why_size, "no resource '%s' with a section for this host (%s) in %s", name, d->hostname, d->path);
+		return -ENOENT;
+	}
+	return find_running(d, name) ? 0 : start(d, cfg, why, why_size);
+}
+
+struct stopping { struct daemon_state *d; struct running *run; resource_reply_fn *reply; void *ctx; };
+
+static void stopped(void *ctx, int rc, const char *why)
+{
+	struct stopping s = *(struct stopping *)ctx;
+
+	free(ctx);
+	if (rc) {
+		s.run->stopping = false;
+	} else {
+		TAILQ_REMOVE(&s.d->running, s.run, link);
+		config_put(s.run->from);
+		free(s.run);
+	}
+	s.reply(s.ctx, rc, why);
+}
+
+static void stop(struct daemon_state *d, struct running *run, bool force, resource_reply_fn *reply, void *ctx)
+{
+	struct stopping *s = malloc(sizeof(*s));
+
+	if (!s) {
+		reply(ctx, -ENOMEM, "drbdxd is out of memory");
+		return;
+	}
+	*s = (struct stopping){ d, run, reply, ctx };
+	run->stopping = true;
+	resource_stop(run->resource, force, stopped, s);
+}
+
+void daemon_down(struct daemon_state *d, const char *name, resource_reply_fn *reply, void *ctx)
+{
+	struct running *run = find_running(d, name);
+
+	if (!run)
+		reply(ctx, 0, "");	/* down already */
+	else if (run->stopping)
+		reply(ctx, -EBUSY, "it is being stopped already");
+	else
+		stop(d, run, false, reply, ctx);
+}
+
+size_t daemon_stop_all(struct daemon_state *d, resource_reply_fn *reply, void *ctx)
+{
+	struct running *run, *next;
+	size_t n = 0;
+
+	TAILQ_FOREACH_SAFE(run, &d->running, link, next) {
+		n++;
+		if (!run->stopping)
+			stop(d, run, true, reply, ctx);
+	}
+	return n;
+}
+
+bool daemon_idle(const struct daemon_state *d)
+{
+	return TAILQ_EMPTY(&d->running);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * daemon_private.h: what main.c alone asks of daemon.c: birth, start of everything, end of everything.
+ */
+#ifndef DRBDX_BACKEND_DAEMON_PRIVATE_H
+#define DRBDX_BACKEND_DAEMON_PRIVATE_H
+
+#include "backend/daemon.h"
+#include "backend/mailbox.h"
+
+/* Reads `path` as host `hostname`; its messages go to the log. Negative errno with the first error in `why`. */
+int daemon_new(const char *path, const char *hostname, struct mailbox *control, struct daemon_state **out, char *why, size_t why_size);
+void daemon_free(struct daemon_state *d);	/* after daemon_idle() */
+int daemon_start_all(struct daemon_state *d, char *why, size_t why_size);
+
+/* Stops everything, guests or not; `reply` comes once for each resource. Returns how many there are. */
+size_t daemon_stop_all(struct daemon_state *d, resource_reply_fn *reply, void *ctx);
+bool daemon_idle(const struct daemon_state *d);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * main.c: drbdxd: start-up, the control thread's loop, and the end.
+ *
+ * The control thread waits in poll(2) for xenstore, the control socket, the mailbox (answers of the owner threads) and signals.  It never touches a disk, a ring or a peer
+ * connection: those belong to the owner threads (resource.h).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backend/control.h"
+#include "backend/daemon_private.h"
+#include "backend/device.h"
+#include "backend/log.h"
+#include "backend/loop.h"
+#include "backend/mailbox.h"
+
+#ifndef DRBDX_VERSION
+#define DRBDX_VERSION "unknown"
+#endif
+
+#define RUN_DIR "/run/drbdx"
+#define LOCK_FILE RUN_DIR "/drbdxd.lock"
+#define POLL_MAX 72
+
+struct options { const char *config, *socket; bool debug; };
+
+struct control_thread {
+	struct mailbox *mailbox;
+	struct daemon_state *daemon;
+	struct devices *devices;
+	struct control *control;
+	int signals;
+	bool stopping;
+};
+
+static uint64_t monotonic_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void usage(FILE *out)
+{
+	fputs("usage: drbdxd [-f] [-d] [-c FILE] [-s SOCKET]\n"
+	      "  -f, --foreground   stay in the foreground (always so; accepted for habit)\n"
+	      "  -d, --debug        say more\n"
+	      "  -c, --config FILE  configuration (default " DAEMON_CONFIG ")\n"
+	      "  -s, --socket PATH  control socket (default " CONTROL_SOCKET ")\n"
+	      "  -V, --version      print the version\n"
+	      "  -h, --help         print this\n", out);
+}
+
+static struct options parse_options(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "foreground", no_argument, NULL, 'f' }, { "debug", no_argument, NULL, 'd' }, { "config", required_argument, NULL, 'c' },
+		{ "socket", required_argument, NULL, 's' }, { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct options o = { DAEMON_CONFIG, CONTROL_SOCKET, false };
+	int c;
+
+	while ((c = getopt_long(argc, argv, "fdc:s:Vh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'f': break;
+		case 'd': o.debug = true; break;
+		case 'c': o.config = optarg; break;
+		case 's': o.socket = optarg; break;
+		case 'V': puts("drbdxd " DRBDX_VERSION); exit(0);
+		case 'h': usage(stdout); exit(0);
+		default: usage(stderr); exit(1);
+		}
+	}
+	if (optind < argc) {
+		usage(stderr);
+		exit(1);
+	}
+	return o;
+}
+
+/* ---- start-up ---- */
+
+/* One daemon a host: two would serve one ring. The lock goes with the process. */
+static int lock_instance(void)
+{
+	int fd;
+
+	if (mkdir(RUN_DIR, 0755) && errno != EEXIST) {
+		log_error(NULL, "%s cannot be created: %s", RUN_DIR, strerror(errno));
+		return -errno;
+	}
+	fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		log_error(NULL, "%s cannot be opened: %s", LOCK_FILE, strerror(errno));
+		return -errno;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		log_error(NULL, "another drbdxd is running on this host (it holds %s)", LOCK_FILE);
+		return -EBUSY;
+	}
+	return 0;	/* kept open until the process ends */
+}
+
+static int check_io_uring(void)
+{
+	struct loop *probe;
+	int rc = loop_new(8, NULL, 0, &probe);
+
+	if (rc)
+		log_error(NULL, "%s (%s)", loop_requirement(rc), strerror(-rc));
+	else
+		loop_free(probe);
+	return rc;
+}
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);	/* a closed terminal is no reason to stop serving disks */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);	/* before any thread is made: they inherit it */
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* The service manager's readiness protocol: one datagram to the socket that it names. */
+static void notify(const char *state)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	size_t length;
+	int fd;
+
+	if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(to.sun_path))
+		return;
+	length = strlen(path);
+	memcpy(to.sun_path, path, length);
+	if (to.sun_path[0] == '@')
+		to.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+		log_debug(NULL, "the service manager was not told '%s': %s", state, strerror(errno));
+	close(fd);
+}
+
+static struct resource *find_resource(void *ctx, const char *name)
+{
+	return daemon_find(ctx, name);
+}
+
+static int start(struct control_thread *t, const struct options *o)
+{
+	char host[65] = "", why[RESOURCE_TEXT] = "";
+	int rc;
+
+	gethostname(host, sizeof(host) - 1);
+	t->signals = open_signals();
+	rc = t->signals < 0 ? -errno : 0;
+	if (!rc)
+		rc = lock_instance();
+	if (!rc)
+		rc = check_io_uring();
+	if (rc)
+		return rc;
+	rc = mailbox_new(&t->mailbox);
+	if (!rc)
+		rc = daemon_new(o->config, host, t->mailbox, &t->daemon, why, sizeof(why));
+	if (!rc)
+		rc = devices_new(find_resource, t->daemon, t->mailbox, &t->devices, why, sizeof(why));
+	if (!rc)
+		rc = control_new(o->socket, t->daemon, t->devices, &t->control, why, sizeof(why));
+	if (rc) {
+		log_error(NULL, "drbdxd cannot start: %s", why[0] ? why : strerror(-rc));
+		return rc;
+	}
+	daemon_start_all(t->daemon, why, sizeof(why));	/* what cannot start has been said; the others are served */
+	notify("READY=1");
+	log_notice(NULL, "drbdxd " DRBDX_VERSION " serves the resources of host %s", host);
+	return 0;
+}
+
+/* ---- the loop ---- */
+
+static void on_stopped(void *ctx, int rc, const char *why)
+{
+	(void)ctx;
+	if (rc)
+		log_warn(NULL, "a resource did not stop: %s", why);
+}
+
+static void on_signal(struct control_thread *t)
+{
+	struct signalfd_siginfo info;
+
+	if (read(t->signals, &info, sizeof(info)) != (ssize_t)sizeof(info) || t->stopping)
+		return;
+	log_notice(NULL, "stopping (%s)", strsignal((int)info.ssi_signo));
+	notify("STOPPING=1");
+	t->stopping = true;
+	daemon_stop_all(t->daemon, on_stopped, t);
+}
+
+static int poll_timeout(const struct control_thread *t)
+{
+	uint64_t deadline = devices_deadline_ms(t->devices), now = monotonic_ms();
+
+	if (deadline == UINT64_MAX)
+		return -1;
+	if (deadline <= now)
+		return 0;
+	return deadline - now > 60000 ? 60000 : (int)(deadline - now);
+}
+
+static void run_once(struct control_thread *t)
+{
+	struct pollfd fds[POLL_MAX] = {
+		{ .fd = t->signals, .events = POLLIN }, { .fd = mailbox_fd(t->mailbox), .events = POLLIN },
+		{ .fd = devices_fd(t->devices), .events = POLLIN },
+	};
+	size_t n = control_pollfds(t->control, fds + 3, POLL_MAX - 3);
+
+	if (poll(fds, 3 + n, poll_timeout(t)) < 0 && errno != EINTR)
+		log_error(NULL, "poll: %s", strerror(errno));
+	if (fds[1].revents)
+		mailbox_run(t->mailbox);
+	if (fds[2].revents)
+		devices_event(t->devices);
+	if (monotonic_ms() >= devices_deadline_ms(t->devices))
+		devices_tick(t->devices, monotonic_ms());
+	control_events(t->control, fds + 3, n);
+	if (fds[0].revents)
+		on_signal(t);
+}
+
+int main(int argc, char **argv)
+{
+	struct control_thread t = { .signals = -1 };
+	struct options o = parse_options(argc, argv);
+
+	if (o.debug)
+		log_set_level(LOG_DEBUG);
+	if (start(&t, &o))
+		return 1;
+	while (!t.stopping || !daemon_idle(t.daemon))
+		run_once(&t);
+	control_free(t.control);
+	devices_free(t.devices);
+	daemon_free(t.daemon);
+	mailbox_free(t.mailbox);
+	log_notice(NULL, "drbdxd has stopped");
+	return 0;
+}

@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * owner.c: the owner thread of a resource: it joins ring, core, disk and transport, and is the only one who touches them.
+ *
+ * One turn: the kernel's completions are handled (loop_run), then the ring is consumed if there is work and room, then answers are pushed with one notification, then the
+ * packets of the turn leave in one sendmsg.  So one wake-up serves a batch of requests with a handful of system calls.
+ *
+ *   opening (claims on metadata and disk are awaited) ──> running ──> stopping (token offered, connection closed, what is in flight awaited) ──> ended
+ */
+#include "backend/resource_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "backend/log.h"
+
+#define LOOP_ENTRIES 1024u
+
+static uint64_t now(const struct resource *r)
+{
+	return loop_now_ms(r->loop);
+}
+
+/* ---- the guest's ring ---- */
+
+static bool ring_ready(void *ctx)
+{
+	struct resource *r = ctx;
+
+	return replicate_ready(r->core) && !r->stopping;
+}
+
+static void ring_submit(void *ctx, struct request *req)
+{
+	struct resource *r = ctx;
+
+	replicate_submit(r->core, req, now(r));
+}
+
+static void on_watch(struct loop_op *op, int result)
+{
+	struct watch *w = (struct watch *)op;
+	struct resource *r = w->resource;
+
+	if (r->watch != w) {		/* the ring it watched is gone */
+		free(w);
+		return;
+	}
+	if (result == -ECANCELED || result < 0) {
+		log_error(r->name, "the event channel can no longer be watched: %s", strerror(-result));
+		return;
+	}
+	ring_event(r->ring);
+	r->ring_work = true;
+	loop_poll_in(r->loop, &w->op, ring_fd(r->ring));
+}
+
+static void detach_ring(struct resource *r)
+{
+	struct watch *w = r->watch;
+
+	if (!r->ring)
+		return;
+	r->watch = NULL;
+	if (w->op.busy)
+		loop_cancel(r->loop, &w->op);
+	else
+		free(w);
+	ring_detach(r->ring);
+	r->orphans = replicate_guest_requests(r->core) ? r->ring : NULL;
+	r->ring = NULL;
+	r->ring_work = false;
+}
+
+struct broken_note { struct message message; const struct resource_events *events; void *ctx; char why[RESOURCE_TEXT]; };
+
+static void tell_broken(struct message *m)
+{
+	struct broken_note *note = (struct broken_note *)m;
+
+	note->events->ring_broken(note->ctx, note->why);
+	free(note);
+}
+
+static void ring_broken(void *ctx, const char *why)
+{
+	struct resource *r = ctx;
+	struct broken_note *note = calloc(1, sizeof(*note));
+
+	log_warn(r->name, "the guest's ring is not served any more: %s", why);
+	detach_ring(r);
+	if (!note)
+		return;
+	note->message.run = tell_broken;
+	note->events = r->events;
+	note->ctx = r->events_ctx;
+	snprintf(note->why, sizeof(note->why), "%s", why);
+	mailbox_post(r->control, &note->message);
+}
+
+static const struct ring_ops ring_ops = { ring_ready, ring_submit, ring_broken };
+
+static int attach_ring(struct resource *r, char *why, size_t why_size)
+{
+	struct replicate_status status;
+	struct blkif_limits limits;
+	int rc;
+
+	replicate_status(r->core, &status, now(r));
+	limits = (struct blkif_limits){ status.superblock.agreed.sectors, status.superblock.agreed.block_size, r->ring_read_only,
+					status.superblock.agreed.max_segments };
+	r->watch = calloc(1, sizeof(*r->watch));
+	if (!r->watch)
+		return -ENOMEM;
+	rc = ring_attach(&r->ring_params, &limits, r->guest_pool, &ring_ops, r, &r->ring, why, why_size);
+	if (rc) {
+		free(r->watch);
+		r->watch = NULL;
+		r->ring = NULL;
+		return rc;
+	}
+	r->watch->op.fn = on_watch;
+	r->watch->resource = r;
+	loop_poll_in(r->loop, &r->watch->op, ring_fd(r->ring));
+	r->ring_work = true;	/* a request may have been queued before the port was bound */
+	return 0;
+}
+
+/* ---- actions of the core ---- */
+
+static void act_disk(void *ctx, struct request *req)
+{
+	disk_submit(((struct resource *)ctx)->disk, req);
+}
+
+static void act_send(void *ctx, const struct packet *p, struct request *req)
+{
+	transport_send(((struct resource *)ctx)->transport, p, req);
+}
+
+static void act_write_superblock(void *ctx, const struct superblock *sb)
+{
+	superblock_io_write(&((struct resource *)ctx)->superblock, sb);
+}
+
+static void act_complete(void *ctx, struct request *req, int rc)
+{
+	struct resource *r = ctx;
+
+	if (req->flags & REQUEST_FROM_PEER)
+		transport_put_request(r->transport, req);
+	else
+		ring_complete(r->ring ? r->ring : r->orphans, req, rc);	/* a ring is attached only when no orphan is left */
+	r->ring_work = true;
+}
+
+static void act_disconnect(void *ctx, const char *why)
+{
+	transport_disconnect(((struct resource *)ctx)->transport, why);
+}
+
+static void act_claimed(void *ctx, int rc, const char *why)
+{
+	struct resource *r = ctx;
+	struct call *call = r->claim_call;
+
+	r->claim_call = NULL;
+	call_answer(call, rc, why);
+}
+
+static void act_activated(void *ctx, int rc, const char *why)
+{
+	struct resource *r = ctx;
+	struct call *call = r->connect_call;
+
+	r->activated = !rc;
+	if (!rc)
+		return;		/* finish_connect() */
+	r->connect_call = NULL;
+	call_answer(call, rc, why);
+}
+
+/* What an earlier ring of this guest had in flight ends before a new ring is served. */
+static void finish_connect(struct resource *r)
+{
+	struct call *call = r->connect_call;
+	char why[RESOURCE_TEXT] = "";
+	int rc;
+
+	if (!call || !r->activated || replicate_guest_requests(r->core))
+		return;
+	r->orphans = NULL;
+	r->connect_call = NULL;
+	rc = attach_ring(r, why, sizeof(why));
+	call_answer(call, rc, rc && !why[0] ? strerror(-rc) : why);
+}
+
+static void act_released(void *ctx)
+{
+	(void)ctx;	/* the release was answered when the ring was unmapped; what was in flight has now ended too */
+}
+
+static void act_resume(void *ctx)
+{
+	((struct resource *)ctx)->ring_work = true;
+}
+
+static void act_changed(void *ctx, const char *line)
+{
+	log_info(((struct resource *)ctx)->name, "%s", line);
+}
+
+static uint64_t act_random(void *ctx)
+{
+	uint64_t value = 0;
+
+	(void)ctx;
+	while (getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
+		;	/* only interrupted calls come here: the pool is initialised long before any guest runs */
+	return value;
+}
+
+static const struct replicate_ops core_ops = {
+	act_disk, act_send, act_write_superblock, act_complete, act_disconnect, act_claimed, act_activated, act_released,
+	act_resume, act_changed, act_random,
+};
+
+/* ---- events for the core ---- */
+
+static void on_disk_done(void *ctx, struct request *req, int rc)
+{
+	struct resource *r = ctx;
+
+	replicate_disk_done(r->core, req, rc, now(r));
+}
+
+static void on_superblock_done(void *ctx, int rc)
+{
+	struct resource *r = ctx;
+	struct replicate_status status;
+
+	replicate_superblock_done(r->core, rc, now(r));
+	replicate_status(r->core, &status, now(r));
+	if (!(status.superblock.flags & SB_JUST_CREATED))
+		resource_set_features(r, &status.superblock.agreed);
+}
+
+static void on_connected(void *ctx)
+{
+	struct resource *r = ctx;
+
+	r->link_problem[0] = '\0';
+	replicate_connected(r->core, now(r));
+}
+
+static int on_packet(void *ctx, const struct packet *p, struct request *req)
+{
+	struct resource *r = ctx;
+
+	return replicate_packet(r->core, p, req, now(r));
+}
+
+static void on_disconnected(void *ctx, const char *why)
+{
+	struct resource *r = ctx;
+
+	replicate_disconnected(r->core, why, now(r));
+}
+
+static void on_problem(void *ctx, const char *why)
+{
+	struct resource *r = ctx;
+
+	if (why && strcmp(why, r->link_problem))
+		log_notice(r->name, "no connection to %s: %s", r->peer_host, why);
+	snprintf(r->link_problem, sizeof(r->link_problem), "%s", why ? why : "");
+}
+
+static const struct transport_ops transport_ops = { on_connected, on_packet, on_disconnected, on_problem };
+
+/* ---- opening ---- */
+
+static void describe_offer(const struct resource *r, struct features *f)
+{
+	*f = (struct features){ .sectors = disk_sectors(r->disk), .block_size = disk_block_size(r->disk), .max_segments = BLKIF_SEGMENTS_MAX,
+				.ring_order = RING_ORDER_MAX, .queues = 1 };
+}
+
+static int check_superblock(struct resource *r, const struct superblock *sb)
+{
+	if (!strcmp(sb->name, r->name))
+		return 0;
+	snprintf(r->disk_why, sizeof(r->disk_why), "slot %d of %s belongs to resource %s: correct the index in the configuration", r->meta_index,
+		 r->meta_path, sb->name);
+	return -EINVAL;
+}
+
+static int start_core(struct resource *r)
+{
+	struct replicate_config cfg = {
+		.name = r->name, .self_host = r->self_host, .peer_host = r->peer_host, .first = transport_is_first(&r->transport_cfg),
+		.window_bytes = PEER_POOL_BYTES / 2, .window_requests = PEER_REQUESTS,	/* half: a buddy pool may be fragmented */
+		.claim_timeout_ms = CLAIM_TIMEOUT_MS, .disk_retry_ms = DISK_RETRY_MS,
+	};
+	struct superblock *sb = &r->superblock_read;
+	int rc;
+
+	describe_offer(r, &cfg.offer);
+	resource_set_features(r, sb->flags & SB_JUST_CREATED ? &cfg.offer : &sb->agreed);
+	rc = replicate_new(&cfg, sb, &core_ops, r, now(r), &r->core);
+	if (rc)
+		return rc;
+	return transport_new(&r->transport_cfg, r->loop, r->peer_pool, PEER_REQUESTS, &transport_ops, r, &r->transport, r->disk_why,
+			     sizeof(r->disk_why));
+}
+
+static void close_storage(struct resource *r)
+{
+	disk_close(r->disk);
+	r->disk = NULL;
+	superblock_io_close(&r->superblock);
+}
+
+static void try_open(struct resource *r)
+{
+	char before[RESOURCE_TEXT];
+	int rc;
+
+	memcpy(before, r->disk_why, sizeof(before));
+	r->disk_why[0] = '\0';
+	r->open_retry_ms = UINT64_MAX;
+	rc = superblock_io_open(&r->superblock, r->meta_path, r->meta_index, r->loop, on_superblock_done, r, &r->superblock_read, r->disk_why,
+				sizeof(r->disk_why));
+	if (!rc)
+		rc = check_superblock(r, &r->superblock_read);
+	if (!rc)
+		rc = disk_open(r->disk_path, r->loop, REQUESTS_MAX + PEER_REQUESTS, on_disk_done, r, &r->disk, r->disk_why, sizeof(r->disk_why));
+	if (!rc)
+		rc = start_core(r);
+	if (!rc) {
+		r->disk_why[0] = '\0';
+		log_info(r->name, "disk %s and metadata slot %d of %s are open", r->disk_path, r->meta_index, r->meta_path);
+		return;
+	}
+	if (!r->disk_why[0])
+		snprintf(r->disk_why, sizeof(r->disk_why), "cannot start: %s", strerror(-rc));
+	if (strcmp(before, r->disk_why))
+		log_error(r->name, "%s", r->disk_why);
+	if (r->core) {
+		replicate_free(r->core);
+		r->core = NULL;
+	}
+	close_storage(r);
+	r->open_retry_ms = now(r) + (rc == -EBUSY ? OPEN_RETRY_MS : 4 * OPEN_RETRY_MS);
+}
+
+/* ---- calls from the control thread ---- */
+
+void owner_claim(struct resource *r, struct call *call)
+{
+	char why[RESOURCE_TEXT + 64];
+
+	if (r->stopping) {
+		call_answer(call, -ESHUTDOWN, "the resource is being stopped");
+	} else if (!r->core) {
+		snprintf(why, sizeof(why), "%s: its disk is not available: %s", r->name, r->disk_why);
+		call_answer(call, -ENODEV, why);
+	} else if (r->claim_call) {
+		call_answer(call, -EBUSY, "another request for this resource is being answered");
+	} else {
+		r->claim_call = call;
+		replicate_claim(r->core, call->who, now(r));
+	}
+}
+
+void owner_release(struct resource *r, struct call *call)
+{
+	struct call *connect = r->connect_call;
+
+	r->connect_call = NULL;
+	call_answer(connect, -ECANCELED, "the device was closed");
+	detach_ring(r);
+	if (r->core)
+		replicate_release(r->core, now(r));
+	call_answer(call, 0, "");
+}
+
+void owner_ring_connect(struct resource *r, struct call *call)
+{
+	if (!r->core || r->stopping) {
+		call_answer(call, -ESHUTDOWN, "the resource is not up");
+		return;
+	}
+	if (r->connect_call) {
+		call_answer(call, -EBUSY, "another connection of this ring is under way");
+		return;
+	}
+	detach_ring(r);
+	r->ring_params = call->params;
+	r->ring_read_only = call->read_only;
+	r->events = call->events;
+	r->events_ctx = call->events_ctx;
+	r->connect_call = call;
+	r->activated = false;
+	replicate_activate(r->core, now(r));
+}
+
+void owner_ring_disconnect(struct resource *r, struct call *call)
+{
+	struct call *connect = r->connect_call;
+
+	r->connect_call = NULL;
+	call_answer(connect, -ECANCELED, "the device was closed");
+	detach_ring(r);
+	call_answer(call, 0, "");
+}
+
+static const char *disk_state(const struct replicate_status *core)
+{
+	if (core->superblock.flags & SB_UNCLEAN)
+		return "Unclean";
+	if (!(core->superblock.flags & SB_CONSISTENT))
+		return "Inconsistent";
+	return core->disk_error ? "Failed" : "UpToDate";
+}
+
+void owner_status(struct resource *r, struct call *call)
+{
+	struct resource_status *s = call->status;
+	const char *state = "opening";
+
+	s->now_ms = now(r);
+	snprintf(s->disk_why, sizeof(s->disk_why), "%s", r->disk_why);
+	if (r->core) {
+		replicate_status(r->core, &s->core, now(r));
+		state = disk_state(&s->core);
+		if (s->core.connection == CONNECTION_DISCONNECTED && r->link_problem[0])
+			snprintf(s->core.why, sizeof(s->core.why), "%.300s", r->link_problem);
+		if (s->core.disk_error)
+			snprintf(s->disk_why, sizeof(s->disk_why), "%s; trying again", strerror(-s->core.disk_error));
+	}
+	snprintf(s->disk_state, sizeof(s->disk_state), "%s", state);
+	if (r->transport)
+		transport_describe(r->transport, s->peer_address, sizeof(s->peer_address));
+	if (r->ring)
+		ring_counters(r->ring, &s->ring);
+	call_answer(call, 0, "");
+}
+
+/* ---- stopping ---- */
+
+static bool attached(const struct resource *r)
+{
+	struct replicate_status status;
+
+	if (!r->core)
+		return false;
+	replicate_status(r->core, &status, now(r));
+	return status.attachment != ATTACHMENT_NONE;
+}
+
+void owner_stop(struct resource *r, struct call *call)
+{
+	struct call *connect = r->connect_call;
+
+	if (r->stopping || (!call->force && attached(r))) {
+		call_answer(call, -EBUSY, r->stopping ? "it is being stopped already" : "a guest's disk is attached");
+		return;
+	}
+	r->stop_call = call;
+	r->stopping = true;
+	r->stop_deadline_ms = now(r) + STOP_TIMEOUT_MS;
+	r->connect_call = NULL;
+	call_answer(connect, -ESHUTDOWN, "the daemon is being stopped");
+	detach_ring(r);
+	if (r->core)
+		replicate_yield(r->core, now(r));
+}
+
+/* What is in flight is given until the deadline; then it stays where it is, and the resource is SB_IN_USE on disk. */
+static bool stop_settled(const struct resource *r)
+{
+	struct replicate_status s;
+
+	if (!r->core)
+		return true;
+	replicate_status(r->core, &s, now(r));
+	return !s.queued && !s.local_pending && !s.peer_pending && !s.peer_writes && !r->superblock.stage;
+}
+
+static void stop_advance(struct resource *r)
+{
+	bool late = now(r) >= r->stop_deadline_ms;
+
+	if (!stop_settled(r) && !late)
+		return;
+	if (r->transport) {
+		transport_shutdown(r->transport, "the daemon on this host is being stopped");
+		if (!transport_idle(r->transport))
+			return;
+	}
+	if ((r->disk && disk_in_flight(r->disk)) || r->superblock.stage)
+		return;		/* the kernel still has buffers of ours: bounded by the disk */
+	r->ended = true;
+}
+
+static void dispose(struct resource *r)
+{
+	struct call *claim = r->claim_call;
+
+	r->claim_call = NULL;
+	call_answer(claim, -ESHUTDOWN, "the daemon is being stopped");
+	if (r->transport)
+		transport_free(r->transport);
+	if (r->core)
+		replicate_free(r->core);
+	close_storage(r);
+	loop_free(r->loop);
+	free(r->area);
+}
+
+/* ---- the thread ---- */
+
+static void on_mail(struct loop_op *op, int result)
+{
+	struct resource *r = (struct resource *)((char *)op - offsetof(struct resource, mail_op));
+
+	(void)result;
+	mailbox_run(r->inbox);
+	loop_poll_in(r->loop, &r->mail_op, mailbox_fd(r->inbox));
+}
+
+static uint64_t earliest(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t next_deadline(const struct resource *r)
+{
+	uint64_t deadline = r->core ? replicate_deadline(r->core) : r->open_retry_ms;
+
+	if (r->transport)
+		deadline = earliest(deadline, transport_deadline(r->transport));
+	if (r->stopping)
+		deadline = earliest(deadline, now(r) + 20 < r->stop_deadline_ms ? r->stop_deadline_ms : now(r) + 20);
+	return deadline;
+}
+
+static void tick(struct resource *r)
+{
+	if (!r->core && !r->stopping && now(r) >= r->open_retry_ms)
+		try_open(r);
+	if (r->core && now(r) >= replicate_deadline(r->core))
+		replicate_tick(r->core, now(r));
+	if (r->transport && now(r) >= transport_deadline(r->transport))
+		transport_tick(r->transport, now(r));
+}
+
+static void turn(struct resource *r)
+{
+	tick(r);
+	finish_connect(r);
+	while (r->ring && r->ring_work) {	/* answers may free the room that the next requests wait for */
+		r->ring_work = false;
+		if (ring_run(r->ring))
+			r->ring_work = true;
+		if (r->ring)
+			ring_push(r->ring);
+	}
+	if (r->stopping)
+		stop_advance(r);
+	if (r->transport)
+		transport_flush(r->transport);
+}
+
+static void *owner_main(void *arg)
+{
+	struct resource *r = arg;
+	int rc;
+
+	pthread_setname_np(pthread_self(), "drbdx-resource");
+	r->mail_op.fn = on_mail;
+	loop_poll_in(r->loop, &r->mail_op, mailbox_fd(r->inbox));
+	try_open(r);
+	while (!r->ended) {
+		turn(r);
+		if (r->ended)
+			break;
+		rc = loop_run(r->loop, next_deadline(r));
+		if (rc) {
+			log_error(r->name, "io_uring failed: %s", strerror(-rc));
+			abort();	/* nothing can be served without it; the service manager starts a new daemon (P6) */
+		}
+	}
+	dispose(r);
+	call_answer(r->stop_call, 0, "");
+	return NULL;
+}
+
+int resource_owner_start(struct resource *r, char *why, size_t why_size)
+{
+	int rc;
+
+	r->open_retry_ms = UINT64_MAX;
+	r->area = aligned_alloc(POOL_PAGE, GUEST_POOL_BYTES + PEER_POOL_BYTES);
+	if (!r->area)
+		return -ENOMEM;
+	memset(r->area, 0, GUEST_POOL_BYTES + PEER_POOL_BYTES);
+	rc = loop_new(LOOP_ENTRIES, r->area, GUEST_POOL_BYTES + PEER_POOL_BYTES, &r->loop);
+	if (rc) {
+		snprintf(why, why_size, "%s (%s)", loop_requirement(rc), strerror(-rc));
+		goto out;
+	}
+	rc = pool_new(r->area, GUEST_POOL_BYTES, &r->guest_pool);
+	if (!rc)
+		rc = pool_new((char *)r->area + GUEST_POOL_BYTES, PEER_POOL_BYTES, &r->peer_pool);
+	if (!rc)
+		rc = -pthread_create(&r->thread, NULL, owner_main, r);
+	if (!rc)
+		return 0;
+out:
+	loop_free(r->loop);
+	free(r->area);
+	return rc;
+}

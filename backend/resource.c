@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * resource.c: the control thread's side of a resource: birth, questions to the owner thread, their answers, end.
+ *
+ * Invariant: a call is owned by one thread at a time; the mailboxes hand it over.  Every call is answered once: the owner thread answers what it still has when it ends, and
+ * nothing is posted to it after resource_stop().
+ */
+#include "backend/resource_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/log.h"
+
+const char *resource_name(const struct resource *r)
+{
+	return r->name;
+}
+
+/* ---- calls ---- */
+
+static void deliver_reply(struct call *call)
+{
+	call->reply(call->ctx, call->rc, call->why);
+	free(call);
+}
+
+static void deliver_status(struct call *call)
+{
+	call->status_reply(call->ctx, call->status);
+	free(call->status);
+	free(call);
+}
+
+static void run_on_control(struct message *m)
+{
+	struct call *call = (struct call *)m;
+
+	call->deliver(call);
+}
+
+void call_answer(struct call *call, int rc, const char *why)
+{
+	if (!call)
+		return;
+	call->rc = rc;
+	snprintf(call->why, sizeof(call->why), "%s", why ? why : "");
+	call->message.run = run_on_control;
+	mailbox_post(call->resource->control, &call->message);
+}
+
+static void run_on_owner(struct message *m)
+{
+	struct call *call = (struct call *)m;
+
+	call->work(call->resource, call);
+}
+
+static struct call *call_new(struct resource *r, void (*work)(struct resource *, struct call *), resource_reply_fn *reply, void *ctx)
+{
+	struct call *call = calloc(1, sizeof(*call));
+
+	if (!call)
+		return NULL;
+	call->message.run = run_on_owner;
+	call->resource = r;
+	call->work = work;
+	call->deliver = deliver_reply;
+	call->reply = reply;
+	call->ctx = ctx;
+	return call;
+}
+
+static void call_post(struct call *call)
+{
+	mailbox_post(call->resource->inbox, &call->message);
+}
+
+/* Control-path memory is small and rare; when even that is gone the answer is given at once. */
+static struct call *call_or_refuse(struct resource *r, void (*work)(struct resource *, struct call *), resource_reply_fn *reply, void *ctx)
+{
+	struct call *call = call_new(r, work, reply, ctx);
+
+	if (!call)
+		reply(ctx, -ENOMEM, "drbdxd is out of memory");
+	return call;
+}
+
+void resource_claim(struct resource *r, const char *who, resource_reply_fn *reply, void *ctx)
+{
+	struct call *call = call_or_refuse(r, owner_claim, reply, ctx);
+
+	if (!call)
+		return;
+	snprintf(call->who, sizeof(call->who), "%s", who);
+	call_post(call);
+}
+
+void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx)
+{
+	struct call *call = call_or_refuse(r, owner_release, reply, ctx);
+
+	if (call)
+		call_post(call);
+}
+
+void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only, const struct resource_events *events, void *events_ctx,
+			   resource_reply_fn *reply, void *ctx)
+{
+	struct call *call = call_or_refuse(r, owner_ring_connect, reply, ctx);
+
+	if (!call)
+		return;
+	call->params = *params;
+	call->read_only = read_only;
+	call->events = events;
+	call->events_ctx = events_ctx;
+	call_post(call);
+}
+
+void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void *ctx)
+{
+	struct call *call = call_or_refuse(r, owner_ring_disconnect, reply, ctx);
+
+	if (call)
+		call_post(call);
+}
+
+void resource_status(struct resource *r, resource_status_fn *reply, void *ctx)
+{
+	struct call *call = call_new(r, owner_status, NULL, ctx);
+
+	if (call)
+		call->status = calloc(1, sizeof(*call->status));
+	if (!call || !call->status) {
+		free(call);
+		reply(ctx, NULL);
+		return;
+	}
+	call->status_reply = reply;
+	call->deliver = deliver_status;
+	call_post(call);
+}
+
+/* ---- features ---- */
+
+void resource_set_features(struct resource *r, const struct features *f)
+{
+	pthread_mutex_lock(&r->features_lock);
+	r->features = *f;
+	pthread_mutex_unlock(&r->features_lock);
+}
+
+void resource_features(const struct resource *r, struct features *out)
+{
+	struct resource *unconst = (struct resource *)r;	/* the lock is not part of the value */
+
+	pthread_mutex_lock(&unconst->features_lock);
+	*out = r->features;
+	pthread_mutex_unlock(&unconst->features_lock);
+}
+
+/* ---- birth and end ---- */
+
+static char *copy(const char *s, bool *failed)
+{
+	char *c = s ? strdup(s) : NULL;
+
+	if (s && !c)
+		*failed = true;
+	return c;
+}
+
+static void resource_free(struct resource *r)
+{
+	if (r->secret)
+		explicit_bzero(r->secret, strlen(r->secret));
+	free(r->name);
+	free(r->self_host);
+	free(r->peer_host);
+	free(r->disk_path);
+	free(r->meta_path);
+	free(r->alg);
+	free(r->secret);
+	mailbox_free(r->inbox);
+	pthread_mutex_destroy(&r->features_lock);
+	free(r);
+}
+
+static void configure_transport(struct resource *r, const struct config_resource *cfg)
+{
+	struct transport_config *t = &r->transport_cfg;
+
+	t->resource = r->name;
+	t->self_host = r->self_host;
+	t->alg = r->alg;
+	t->secret = r->secret;
+	t->self = cfg->self->addr;
+	t->self_len = cfg->self->addr_len;
+	t->peer = cfg->peer->addr;
+	t->peer_len = cfg->peer->addr_len;
+	t->retry_ms = cfg->connect_int_set ? cfg->connect_int_ms : 500;
+	t->handshake_ms = 3000;
+	t->liveness = (struct liveness_config){ .dead_ms = 1500, .ping_ms = 500, .late_ms = 300 };
+	if (cfg->ping_int_set || cfg->ping_timeout_set) {	/* the user's values win: quiet for ping-int, then ping-timeout to answer */
+		t->liveness.ping_ms = cfg->ping_int_set ? cfg->ping_int_ms : 500;
+		t->liveness.dead_ms = t->liveness.ping_ms + (cfg->ping_timeout_set ? cfg->ping_timeout_ms : 1000);
+	}
+}
+
+static int check_config(const struct config_resource *cfg, char *why, size_t why_size)
+{
+	if (cfg->refused) {
+		snprintf(why, why_size, "%s", cfg->refused);
+		return -EOPNOTSUPP;
+	}
+	if (cfg->self->meta_index < 0) {
+		snprintf(why, why_size, "%s:%u: resource %s: only indexed external metadata is available in this version: write "
+			 "'meta-disk DEVICE[N];' instead of %s", cfg->file, cfg->line, cfg->name,
+			 cfg->self->meta_index == CONFIG_META_INTERNAL ? "'meta-disk internal;'" : "a flexible meta-disk");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out, char *why, size_t why_size)
+{
+	struct resource *r;
+	bool failed = false;
+	int rc = check_config(cfg, why, why_size);
+
+	if (rc)
+		return rc;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	pthread_mutex_init(&r->features_lock, NULL);
+	r->features = (struct features){ .block_size = 512, .max_segments = BLKIF_SEGMENTS_MAX, .ring_order = RING_ORDER_MAX, .queues = 1 };
+	r->control = control;
+	r->name = copy(cfg->name, &failed);
+	r->self_host = copy(cfg->self->name, &failed);
+	r->peer_host = copy(cfg->peer->name, &failed);
+	r->disk_path = copy(cfg->self->disk, &failed);
+	r->meta_path = copy(cfg->self->meta_disk, &failed);
+	r->alg = copy(cfg->cram_hmac_alg, &failed);
+	r->secret = copy(cfg->shared_secret, &failed);
+	r->meta_index = cfg->self->meta_index;
+	configure_transport(r, cfg);
+	rc = failed ? -ENOMEM : mailbox_new(&r->inbox);
+	if (!rc)
+		rc = resource_owner_start(r, why, why_size);
+	if (rc) {
+		if (!why[0])
+			snprintf(why, why_size, "%s: %s", cfg->name, strerror(-rc));
+		resource_free(r);
+		return rc;
+	}
+	*out = r;
+	return 0;
+}
+
+/* The owner thread answers a stop as its last act, or refuses it and lives on. */
+static void deliver_stop(struct call *call)
+{
+	if (!call->rc) {
+		pthread_join(call->resource->thread, NULL);
+		resource_free(call->resource);
+	}
+	deliver_reply(call);
+}
+
+void resource_stop(struct resource *r, bool force, resource_reply_fn *reply, void *ctx)
+{
+	struct call *call = call_or_refuse(r, owner_stop, reply, ctx);
+
+	if (!call)
+		return;
+	call->force = force;
+	call->deliver = deliver_stop;
+	call_post(call);
+}

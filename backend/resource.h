@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * resource.h: a replicated disk and its owner thread.  The control thread talks to it by messages; an answer comes back as a callback on the control thread.
+ *
+ * All functions here are called on the control thread.  Every reply comes exactly once, also when the resource is being stopped (-ESHUTDOWN).
+ */
+#ifndef DRBDX_BACKEND_RESOURCE_H
+#define DRBDX_BACKEND_RESOURCE_H
+
+#include <stdint.h>
+
+#include "backend/replicate.h"
+#include "backend/ring.h"
+#include "config/config.h"
+
+struct resource;
+struct mailbox;		/* mailbox.h: the control thread's */
+
+#define RESOURCE_TEXT 400u
+typedef void resource_reply_fn(void *ctx, int rc, const char *why);	/* rc 0 or negative errno; `why` words for the user, valid during the call */
+
+struct resource_events {	/* unasked, on the control thread */
+	void (*ring_broken)(void *ctx, const char *why);	/* the attached ring was hostile and has been detached */
+};
+
+/* Opens metadata and disk (waiting in its own thread, with status, while a predecessor's I/O still has the claim), starts thread and connection. Never blocks on
+ * disk or peer. `cfg` must outlive it. */
+int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out, char *why, size_t why_size);
+/* Gives the token up if it can (clean shutdown), ends the thread, frees. Refused with -EBUSY while a guest is attached, unless `force` (the daemon stops): then the resource
+ * stays SB_IN_USE and will be found unclean. */
+void resource_stop(struct resource *r, bool force, resource_reply_fn *reply, void *ctx);
+
+const char *resource_name(const struct resource *r);
+
+/* The guest's disk. One attachment a resource. `who` for refusals. */
+void resource_claim(struct resource *r, const char *who, resource_reply_fn *reply, void *ctx);
+void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx);	/* replies when the ring is unmapped; what is in flight ends in the background */
+void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only, const struct resource_events *events, void *events_ctx,
+			   resource_reply_fn *reply, void *ctx);		/* replies 0 when the ring is attached and is being served */
+void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void *ctx);	/* unmapped and unbound; the claim stays */
+
+/* What to publish in xenstore before anything else is known: never blocks (last agreed or offered features). */
+void resource_features(const struct resource *r, struct features *out);
+
+struct resource_status {
+	struct replicate_status core;
+	char disk_state[32];		/* "opening", "UpToDate", "Unclean", "Inconsistent", "Failed" */
+	char disk_why[RESOURCE_TEXT];	/* words when it is not UpToDate */
+	char peer_address[80];
+	struct ring_counters ring;
+	uint64_t now_ms;
+};
+typedef void resource_status_fn(void *ctx, const struct resource_status *status);
+void resource_status(struct resource *r, resource_status_fn *reply, void *ctx);
+
+#endif

@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ring.c: one queue of a guest's disk: from ring slots to requests, and back to responses
+ *
+ * A wake-up is one or more rounds (ring_run). A round works on the slots between req_cons and the req_prod
+ * read at its start, in phases, so that every kind of grant copy is one batch for the whole round:
+ *
+ *   take      copy each slot into the journal, validate it, get a buffer           [take_slot]
+ *   indirect  copy all indirect pages, validate their segments                     [fetch_indirect]
+ *   data      copy the data of all writes                                          [fetch_data]
+ *   submit    in ring order: hand over to the owner, or answer with an error       [submit_taken]
+ *
+ *   FREE -> TAKEN [take_slot] -> submitted [submit_one] -> done [ring_complete] -> FREE [ring_push]
+ *            |                                        \-> FREE [ring_complete after ring_detach: an orphan]
+ *            |-> done [submit_one: a bad request]
+ *            \-> FREE [submit_taken: the owner is not ready; the slot stays and is read again later]
+ *
+ * Invariants
+ *  1. A slot is read from the shared page once for each time that it is taken; only the copy is looked at
+ *     (P4).
+ *  2. req_cons passes a slot only in the submit phase, in order. What is not submitted was never consumed.
+ *  3. The entries that are not FREE are req_cons - rsp_prod_pvt of a round's end; by the check in
+ *     published() that is at most the number of slots, so a FREE entry always exists and nothing is allocated
+ *     after ring_attach().
+ *  4. A response goes to slot rsp_prod_pvt, which lies before req_cons: it never overwrites an unconsumed
+ *     request.
+ *  5. The guest's id is echoed and never used as a key; requests are known by their tag, the index in the
+ *     table.
+ *  6. The port stays masked from ring_event() until a round has ended with req_event armed, so a guest
+ *     whose ring may not be consumed cannot wake us, and no event is lost (one that comes while masked is
+ *     delivered on unmasking).
+ *
+ * A bad request gets an error, indices that cannot be cost the guest its ring (ops->broken): no more (P4).
+ *
+ * The journal: what a successor needs to answer the requests that a killed daemon had consumed (P6) is the
+ * copy of the slot and the two indices, because answers come in any order and overwrite slots of requests
+ * still unanswered. It lives in memory that dies with the process; the layout has no pointers so that it can
+ * live in a file.
+ */
+#include "backend/ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <xenevtchn.h>
+
+#include "backend/grant.h"
+#include "backend/log.h"
+
+#define RING_SLOTS_MAX REQUESTS_MAX
+#define RING_LOG_PAUSE_MS 1000u
+
+enum journal_state { JOURNAL_FREE, JOURNAL_TAKEN, JOURNAL_ANSWERING };
+
+struct journal_entry {			/* fixed layout, no pointers: see above */
+	blkif_request_t slot;		/* in the x86_64 layout, whatever the guest's is */
+	uint32_t request_index;		/* free-running, as in the ring */
+	uint32_t response_index;	/* valid while ANSWERING */
+	uint32_t state;
+	uint32_t reserved;		/* 0 */
+};
+static_assert(sizeof(struct journal_entry) == 128, "journal layout");
+static_assert(offsetof(struct journal_entry, request_index) == 112, "journal layout");
+static_assert(offsetof(struct journal_entry, state) == 120, "journal layout");
+
+struct guest_request {
+	struct request req;		/* first: what the owner sees */
+	struct blkif_op op;
+	int16_t status;			/* BLKIF_RSP_* */
+	bool needs_indirect;
+	bool failed;			/* a grant copy of this request failed */
+};
+static_assert(offsetof(struct guest_request, req) == 0, "a request is the start of its guest_request");
+
+struct ring {
+	blkif_back_ring_t back;		/* back.sring is NULL once detached */
+	struct ring_params params;
+	struct blkif_limits limits;
+	struct pool *pool;
+	const struct ring_ops *ops;
+	void *ctx;
+	struct grant *grant;
+	xenevtchn_handle *evtchn;
+	int port;
+	bool masked, broken, running;
+	uint64_t logged_ms;		/* when a bad request was logged last */
+	unsigned int not_logged;	/* bad requests since */
+	struct ring_counters counters;
+	struct journal_entry *journal;	/* [RING_SIZE], by tag */
+	struct guest_request *table;	/* [RING_SIZE], by tag */
+	unsigned int free_count, taken_count, done_count;
+	uint16_t free[RING_SLOTS_MAX];	/* tags: a stack */
+	uint16_t taken[RING_SLOTS_MAX];	/* tags: this round's, in ring order */
+	uint16_t done[RING_SLOTS_MAX];	/* tags: to be answered by ring_push() */
+};
+
+static int __attribute__((format(printf, 4, 5)))
+refuse(int rc, char *why, size_t why_size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, why_size, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+/* The ABI: these two functions are all that knows the layout of a shared slot. A guest with another one
+ * (x86_32: 4-byte alignment, 108-byte requests) needs its own pair and its own ring type. */
+
+static void slot_read(const struct ring *ring, RING_IDX index, blkif_request_t *out)
+{
+	RING_COPY_REQUEST(&ring->back, index, out);
+	/* The macro's volatile is on the pointer, not on what it points to: forbid the compiler a second
+	 * look. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+struct response_x86_64 {	/* blkif_response_t with its padding spelled out: none is left unwritten */
+	uint64_t id;
+	uint8_t operation;
+	uint8_t zero;
+	int16_t status;
+	uint32_t zero2;
+};
+static_assert(sizeof(struct response_x86_64) == sizeof(blkif_response_t), "response");
+static_assert(offsetof(struct response_x86_64, status) == offsetof(blkif_response_t, status), "response");
+static_assert(sizeof(union blkif_sring_entry) == 112, "x86_64 layout of a slot");
+
+static void slot_answer(struct ring *ring, RING_IDX index, uint64_t id, uint8_t operation, int16_t status)
+{
+	const struct response_x86_64 response = { .id = id, .operation = operation, .status = status };
+
+	memcpy(RING_GET_RESPONSE(&ring->back, index), &response, sizeof(response));
+}
+
+static struct guest_request *guest(struct request *req)
+{
+	return (struct guest_request *)req;
+}
+
+static unsigned int slots(const struct ring *ring)
+{
+	return RING_SIZE(&ring->back);
+}
+
+static void journal_set(struct ring *ring, uint16_t tag, enum journal_state state)
+{
+	__atomic_store_n(&ring->journal[tag].state, (uint32_t)state, __ATOMIC_RELEASE);
+}
+
+/* Returns the buffer and the entry. */
+static void entry_free(struct ring *ring, uint16_t tag)
+{
+	struct guest_request *g = &ring->table[tag];
+
+	pool_put(ring->pool, g->req.data);
+	g->req.data = NULL;
+	journal_set(ring, tag, JOURNAL_FREE);
+	ring->free[ring->free_count++] = tag;
+}
+
+static void log_bad(struct ring *ring, const char *why)
+{
+	struct timespec now;
+	uint64_t now_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	if (ring->logged_ms && now_ms - ring->logged_ms < RING_LOG_PAUSE_MS) {
+		ring->not_logged++;
+		return;
+	}
+	log_warn(NULL, "domain %u, port %u: request refused: %s (%u others not logged)", ring->params.domid,
+		 ring->params.port, why, ring->not_logged);
+	ring->logged_ms = now_ms;
+	ring->not_logged = 0;
+}
+
+/* Attach and detach. */
+
+static int map_ring(struct ring *ring, char *why, size_t why_size)
+{
+	unsigned int pages = 1u << ring->params.order;
+	blkif_sring_t *sring;
+	RING_IDX rsp_prod, req_prod;
+	int rc;
+
+	sring = grant_map(ring->grant, ring->params.ref, pages);
+	if (!sring) {
+		rc = errno ? -errno : -EIO;
+		return refuse(rc, why, why_size, "cannot map the %u ring page(s) of domain %u: %s", pages,
+			      ring->params.domid, strerror(-rc));
+	}
+	rsp_prod = __atomic_load_n(&sring->rsp_prod, __ATOMIC_ACQUIRE);
+	req_prod = __atomic_load_n(&sring->req_prod, __ATOMIC_ACQUIRE);
+	BACK_RING_ATTACH(&ring->back, sring, rsp_prod, (size_t)pages * GRANT_PAGE);
+	assert(slots(ring) && slots(ring) <= RING_SLOTS_MAX);
+	if (RING_REQUEST_PROD_OVERFLOW(&ring->back, req_prod))
+		return refuse(-EPROTO, why, why_size, "domain %u: %u requests in a ring of %u slots",
+			      ring->params.domid, req_prod - rsp_prod, slots(ring));
+	return 0;
+}
+
+static int bind_port(struct ring *ring, char *why, size_t why_size)
+{
+	int flags, rc;
+
+	ring->evtchn = xenevtchn_open(log_toollog(), 0);
+	if (!ring->evtchn) {
+		rc = errno ? -errno : -EIO;
+		return refuse(rc, why, why_size, "cannot open the event channel device: %s", strerror(-rc));
+	}
+	ring->port = xenevtchn_bind_interdomain(ring->evtchn, ring->params.domid, ring->params.port);
+	if (ring->port < 0) {
+		rc = errno ? -errno : -EIO;
+		return refuse(rc, why, why_size, "cannot bind event channel %u of domain %u: %s",
+			      ring->params.port, ring->params.domid, strerror(-rc));
+	}
+	/* A spurious wake-up must not block the owner thread in xenevtchn_pending(). */
+	flags = fcntl(xenevtchn_fd(ring->evtchn), F_GETFL);
+	if (flags < 0 || fcntl(xenevtchn_fd(ring->evtchn), F_SETFL, flags | O_NONBLOCK)) {
+		rc = -errno;
+		return refuse(rc, why, why_size, "cannot make the event channel non-blocking: %s",
+			      strerror(-rc));
+	}
+	return 0;
+}
+
+static int make_table(struct ring *ring, char *why, size_t why_size)
+{
+	unsigned int i;
+
+	ring->journal = calloc(slots(ring), sizeof(ring->journal[0]));
+	ring->table = calloc(slots(ring), sizeof(ring->table[0]));
+	if (!ring->journal || !ring->table)
+		return refuse(-ENOMEM, why, why_size, "no memory for a ring of %u slots", slots(ring));
+	for (i = slots(ring); i; i--)
+		ring->free[ring->free_count++] = (uint16_t)(i - 1);
+	return 0;
+}
+
+/* Gives up what belongs to the guest. */
+static void ring_unmap(struct ring *ring)
+{
+	if (ring->evtchn) {
+		if (ring->port >= 0)
+			xenevtchn_unbind(ring->evtchn, (evtchn_port_t)ring->port);
+		xenevtchn_close(ring->evtchn);
+		ring->evtchn = NULL;
+	}
+	if (ring->grant) {
+		grant_unmap(ring->grant, ring->back.sring, 1u << ring->params.order);
+		ring->back.sring = NULL;
+		grant_close(ring->grant);
+		ring->grant = NULL;
+	}
+}
+
+static void ring_free(struct ring *ring)
+{
+	ring_unmap(ring);
+	free(ring->journal);
+	free(ring->table);
+	free(ring);
+}
+
+int ring_attach(const struct ring_params *params, const struct blkif_limits *limits, struct pool *pool,
+		const struct ring_ops *ops, void *ctx, struct ring **out, char *why, size_t why_size)
+{
+	struct ring *ring;
+	int rc;
+
+	if (params->order > RING_ORDER_MAX)
+		return refuse(-EINVAL, why, why_size, "ring-page-order %u is more than %u", params->order,
+			      RING_ORDER_MAX);
+	ring = calloc(1, sizeof(*ring));
+	if (!ring)
+		return refuse(-ENOMEM, why, why_size, "no memory for a ring");
+	ring->params = *params;
+	ring->limits = *limits;
+	ring->pool = pool;
+	ring->ops = ops;
+	ring->ctx = ctx;
+	ring->port = -1;
+	rc = grant_open(params->domid, &ring->grant);
+	if (rc) {
+		refuse(rc, why, why_size, "cannot open the grant device: %s", strerror(-rc));
+		goto out;
+	}
+	rc = map_ring(ring, why, why_size);
+	if (!rc)
+		rc = make_table(ring, why, why_size);
+	if (!rc)
+		rc = bind_port(ring, why, why_size);
+	/* Somebody served this ring before and may have died between publishing an answer and saying so. */
+	if (!rc && ring->back.rsp_prod_pvt)
+		xenevtchn_notify(ring->evtchn, (evtchn_port_t)ring->port);
+out:
+	if (rc)
+		ring_free(ring);
+	else
+		*out = ring;
+	return rc;
+}
+
+bool ring_detach(struct ring *ring)
+{
+	bool orphans;
+	unsigned int i;
+
+	if (!ring)
+		return false;
+	assert(!ring->running);
+	for (i = 0; i < ring->done_count; i++)
+		entry_free(ring, ring->done[i]);
+	ring->done_count = 0;
+	ring_unmap(ring);
+	orphans = ring_in_flight(ring);
+	if (!orphans)
+		ring_free(ring);
+	return orphans;
+}
+
+/* Events. */
+
+int ring_fd(const struct ring *ring)
+{
+	return xenevtchn_fd(ring->evtchn);
+}
+
+void ring_event(struct ring *ring)
+{
+	if (xenevtchn_pending(ring->evtchn) == ring->port)
+		ring->masked = true;
+}
+
+static void unmask(struct ring *ring)
+{
+	if (!ring->masked)
+		return;
+	ring->masked = false;
+	if (xenevtchn_unmask(ring->evtchn, (evtchn_port_t)ring->port))
+		log_error(NULL, "domain %u: cannot unmask port %d: %s", ring->params.domid, ring->port,
+			  strerror(errno));
+}
+
+/* The phases of a round. */
+
+/* Reads req_prod, once. False: it cannot be; that includes going back over requests that we have consumed. */
+static bool published(const struct ring *ring, RING_IDX *prod)
+{
+	const blkif_back_ring_t *back = &ring->back;
+	unsigned int in_flight = back->req_cons - back->rsp_prod_pvt;
+
+	*prod = __atomic_load_n(&back->sring->req_prod, __ATOMIC_ACQUIRE);
+	return !RING_REQUEST_PROD_OVERFLOW(back, *prod) && *prod - back->req_cons <= slots(ring) - in_flight;
+}
+
+static void set_verdict(struct ring *ring, struct guest_request *g, enum blkif_verdict verdict,
+			const char *why)
+{
+	g->needs_indirect = verdict == BLKIF_NEEDS_INDIRECT;
+	g->status = BLKIF_RSP_OKAY;
+	if (verdict == BLKIF_OK || verdict == BLKIF_NEEDS_INDIRECT)
+		return;
+	g->status = verdict == BLKIF_UNSUPPORTED ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
+	log_bad(ring, why);
+}
+
+/* Bytes to reserve: for an indirect request the most that its segments can hold, so that the page with the
+ * segments can be copied into the buffer itself and need not be copied again if there is no room yet. */
+static size_t buffer_bytes(const struct guest_request *g)
+{
+	if (g->needs_indirect)
+		return (size_t)g->op.indirect_segments * GRANT_PAGE;
+	return g->status == BLKIF_RSP_OKAY ? (size_t)g->op.sectors * SECTOR_SIZE : 0;
+}
+
+/* False: no room for its data; the slot stays where it is. */
+static bool take_slot(struct ring *ring, RING_IDX index)
+{
+	struct journal_entry *entry;
+	struct guest_request *g;
+	char why[96] = "";
+	uint16_t tag;
+	size_t bytes;
+
+	assert(ring->free_count);	/* invariant 3 */
+	tag = ring->free[--ring->free_count];
+	entry = &ring->journal[tag];
+	g = &ring->table[tag];
+	slot_read(ring, index, &entry->slot);
+	entry->request_index = index;
+	journal_set(ring, tag, JOURNAL_TAKEN);
+	g->failed = false;
+	g->req = (struct request){ .tag = tag };
+	set_verdict(ring, g, blkif_parse(&entry->slot, &ring->limits, &g->op, why, sizeof(why)), why);
+	bytes = buffer_bytes(g);
+	if (bytes) {
+		g->req.data = pool_get(ring->pool, bytes);
+		if (!g->req.data) {
+			entry_free(ring, tag);
+			return false;
+		}
+	}
+	ring->taken[ring->taken_count++] = tag;
+	return true;
+}
+
+static void fail_copy(struct ring *ring, struct guest_request *g, const char *what)
+{
+	g->status = BLKIF_RSP_ERROR;
+	log_bad(ring, what);
+}
+
+static void fetch_indirect(struct ring *ring)
+{
+	enum blkif_verdict verdict;
+	char why[96] = "";
+	unsigned int i;
+
+	for (i = 0; i < ring->taken_count; i++) {
+		struct guest_request *g = &ring->table[ring->taken[i]];
+
+		if (g->needs_indirect)
+			grant_from_guest(ring->grant, g->op.indirect_gref, 0, g->req.data,
+					 g->op.indirect_segments * sizeof(struct blkif_request_segment),
+					 &g->failed);
+	}
+	grant_flush(ring->grant);
+	for (i = 0; i < ring->taken_count; i++) {
+		struct guest_request *g = &ring->table[ring->taken[i]];
+
+		if (!g->needs_indirect)
+			continue;
+		if (g->failed) {
+			fail_copy(ring, g, "its indirect page cannot be copied");
+			continue;
+		}
+		verdict = blkif_parse_indirect((const void *)g->req.data, &ring->limits, &g->op, why,
+					       sizeof(why));
+		set_verdict(ring, g, verdict, why);
+	}
+}
+
+typedef void grant_copy_fn(struct grant *grant, uint32_t ref, uint32_t offset, void *local, uint32_t len,
+			   bool *failed);
+
+/* The segments of a request, in order, next to each other in its buffer. */
+static void queue_copy(struct ring *ring, struct guest_request *g, grant_copy_fn *copy)
+{
+	uint8_t *at = g->req.data;
+	unsigned int i;
+
+	for (i = 0; i < g->op.segments; i++) {
+		const struct blkif_segment *seg = &g->op.segment[i];
+		uint32_t len = (seg->last_sect - seg->first_sect + 1u) * SECTOR_SIZE;
+
+		copy(ring->grant, seg->gref, seg->first_sect * SECTOR_SIZE, at, len, &g->failed);
+		at += len;
+	}
+}
+
+static bool carries_write(const struct guest_request *g)
+{
+	return g->status == BLKIF_RSP_OKAY && g->op.op == REQUEST_WRITE;
+}
+
+static void fetch_data(struct ring *ring)
+{
+	unsigned int i;
+
+	for (i = 0; i < ring->taken_count; i++) {
+		struct guest_request *g = &ring->table[ring->taken[i]];
+
+		if (carries_write(g))
+			queue_copy(ring, g, grant_from_guest);
+	}
+	grant_flush(ring->grant);
+	for (i = 0; i < ring->taken_count; i++) {
+		struct guest_request *g = &ring->table[ring->taken[i]];
+
+		if (carries_write(g) && g->failed)
+			fail_copy(ring, g, "its data cannot be copied");
+	}
+}
+
+static void submit_one(struct ring *ring, uint16_t tag)
+{
+	struct guest_request *g = &ring->table[tag];
+
+	ring->back.req_cons++;
+	ring->counters.consumed++;
+	if (g->status != BLKIF_RSP_OKAY) {
+		ring->done[ring->done_count++] = tag;
+		return;
+	}
+	g->req.op = g->op.op;
+	g->req.preflush = g->op.preflush;
+	g->req.sector = g->op.sector;
+	g->req.sectors = g->op.sectors;
+	ring->ops->submit(ring->ctx, &g->req);
+}
+
+/* Until the owner is not ready any more; what is left goes back to where it was. Returns how many were
+ * consumed. */
+static unsigned int submit_taken(struct ring *ring)
+{
+	unsigned int i, n;
+
+	for (n = 0; n < ring->taken_count && ring->ops->ready(ring->ctx); n++)
+		submit_one(ring, ring->taken[n]);
+	for (i = ring->taken_count; i > n; i--)
+		entry_free(ring, ring->taken[i - 1]);
+	ring->taken_count = 0;
+	return n;
+}
+
+static unsigned int run_round(struct ring *ring, RING_IDX end)
+{
+	RING_IDX index = ring->back.req_cons;
+
+	while (index != end && ring->ops->ready(ring->ctx) && take_slot(ring, index))
+		index++;
+	if (!ring->taken_count)
+		return 0;
+	fetch_indirect(ring);
+	fetch_data(ring);
+	return submit_taken(ring);
+}
+
+bool ring_run(struct ring *ring)
+{
+	unsigned int consumed = 0, most = slots(ring), wanted;
+	int more = 0;
+	RING_IDX prod, end;
+	bool sane;
+
+	assert(!ring->running);
+	if (ring->broken)
+		return false;
+	ring_push(ring);	/* returns buffers that the next requests may be waiting for */
+	ring->running = true;
+	do {
+		sane = published(ring, &prod);
+		if (!sane)
+			break;
+		wanted = prod - ring->back.req_cons;
+		end = ring->back.req_cons + (wanted < most - consumed ? wanted : most - consumed);
+		consumed += run_round(ring, end);
+		if (ring->back.req_cons != end)
+			break;
+		RING_FINAL_CHECK_FOR_REQUESTS(&ring->back, more);
+		if (!more)
+			unmask(ring);
+	} while (more && consumed < most);
+	ring_push(ring);	/* the errors */
+	ring->running = false;
+	if (!sane) {
+		ring->broken = true;
+		ring->ops->broken(ring->ctx, "the guest published a request index that cannot be");
+	}
+	return consumed > 0;
+}
+
+/* Answers. */
+
+void ring_complete(struct ring *ring, struct request *req, int rc)
+{
+	struct guest_request *g = guest(req);
+
+	assert(req->tag < slots(ring) && g == &ring->table[req->tag]);
+	assert(ring->journal[req->tag].state == JOURNAL_TAKEN);
+	if (!ring->back.sring) {
+		entry_free(ring, req->tag);
+		if (ring->free_count == slots(ring))
+			ring_free(ring);
+		return;
+	}
+	g->status = rc < 0 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY;
+	ring->done[ring->done_count++] = req->tag;
+}
+
+static void copy_reads(struct ring *ring)
+{
+	unsigned int i;
+
+	for (i = 0; i < ring->done_count; i++) {
+		struct guest_request *g = &ring->table[ring->done[i]];
+
+		if (g->op.op == REQUEST_READ && g->status == BLKIF_RSP_OKAY)
+			queue_copy(ring, g, grant_to_guest);
+	}
+	grant_flush(ring->grant);
+	for (i = 0; i < ring->done_count; i++) {
+		struct guest_request *g = &ring->table[ring->done[i]];
+
+		if (g->failed && g->status == BLKIF_RSP_OKAY)
+			fail_copy(ring, g, "the data read cannot be copied");
+	}
+}
+
+static void answer(struct ring *ring, uint16_t tag)
+{
+	const struct guest_request *g = &ring->table[tag];
+	RING_IDX index = ring->back.rsp_prod_pvt++;
+
+	ring->journal[tag].response_index = index;
+	journal_set(ring, tag, JOURNAL_ANSWERING);
+	slot_answer(ring, index, g->op.id, g->op.operation, g->status);
+	ring->counters.answered++;
+	if (g->status != BLKIF_RSP_OKAY)
+		ring->counters.errors++;
+}
+
+void ring_push(struct ring *ring)
+{
+	unsigned int i;
+	int notify;
+
+	if (!ring->done_count)
+		return;
+	copy_reads(ring);
+	for (i = 0; i < ring->done_count; i++)
+		answer(ring, ring->done[i]);
+	RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&ring->back, notify);
+	for (i = 0; i < ring->done_count; i++)
+		entry_free(ring, ring->done[i]);
+	ring->done_count = 0;
+	if (!notify)
+		return;
+	ring->counters.notifications++;
+	if (xenevtchn_notify(ring->evtchn, (evtchn_port_t)ring->port))
+		log_error(NULL, "domain %u: cannot notify port %d: %s", ring->params.domid, ring->port,
+			  strerror(errno));
+}
+
+unsigned int ring_in_flight(const struct ring *ring)
+{
+	return slots(ring) - ring->free_count;
+}
+
+void ring_counters(const struct ring *ring, struct ring_counters *out)
+{
+	struct grant_counters copies = { 0, 0 };
+
+	if (ring->grant)
+		grant_counters(ring->grant, &copies);
+	*out = ring->counters;
+	out->grant_copies = copies.copies;
+	out->copy_batches = copies.batches;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ring.h: a guest's shared ring: requests are consumed, their data copied through grants, answers pushed.
+ *
+ * One structure is one queue.  Owner thread only; ring_attach() and ring_detach() too.
+ */
+#ifndef DRBDX_BACKEND_RING_H
+#define DRBDX_BACKEND_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/blkif.h"
+#include "backend/pool.h"
+#include "backend/request.h"
+
+#define RING_ORDER_MAX 4u
+
+struct ring_params {		/* as read from the frontend's xenstore directory, each value checked there */
+	uint32_t domid;
+	uint8_t order;
+	uint32_t ref[1u << RING_ORDER_MAX];
+	uint32_t port;		/* the frontend's event-channel port */
+};
+
+struct ring_ops {
+	/* May requests be consumed now? Asked before each. */
+	bool (*ready)(void *ctx);
+	/* Validated; a write's data has been copied. Must not call ring_run() or ring_detach();
+	 * ring_complete() and ring_push() are allowed. */
+	void (*submit)(void *ctx, struct request *req);
+	/* The ring is hostile: nothing more is consumed. Called once, as the last thing ring_run() does, so
+	 * the owner may detach the ring here. */
+	void (*broken)(void *ctx, const char *why);
+};
+
+struct ring_counters {
+	uint64_t consumed, answered;	/* requests, and responses published */
+	uint64_t errors;		/* responses other than BLKIF_RSP_OKAY */
+	uint64_t notifications;		/* sent to the guest */
+	uint64_t grant_copies;		/* segments copied, either way */
+	uint64_t copy_batches;		/* calls that copied them */
+};
+
+struct ring;
+
+/* Maps the ring's pages, binds the event channel, attaches at the published rsp_prod, so that what a
+ * predecessor had not answered is executed again. The first ring_run() scans the ring, since a request may
+ * have been queued before the port was bound. `limits` is copied; `pool` must outlive the ring and its
+ * orphans. 0 or negative errno with words in `why`; -EPROTO: the published indices cannot be. */
+int ring_attach(const struct ring_params *params, const struct blkif_limits *limits, struct pool *pool,
+		const struct ring_ops *ops, void *ctx, struct ring **out, char *why, size_t why_size);
+
+/* Unmaps and unbinds at once; nothing is written to the guest any more. Returns whether requests are still in
+ * flight: these orphans keep the structure alive, ring_complete() only returns their buffers and frees it with
+ * the last one, and nothing else may be called. Otherwise `ring` is gone. A ring that has taken its place
+ * should be run after an orphan's end, for it may wait for that room. NULL is allowed. */
+bool ring_detach(struct ring *ring);
+
+/* Readable when the guest kicked. Stays the ring's. */
+int ring_fd(const struct ring *ring);
+
+/* Takes the pending port, if any; never blocks. Then call ring_run(), which unmasks it once it has seen
+ * everything: a guest that kicks while its ring may not be consumed is not listened to. */
+void ring_event(struct ring *ring);
+
+/* Publishes what is complete, as ring_push() does, then consumes all it can: copies slots, validates, gets
+ * buffers, copies the data of all writes in one batch, submits in ring order, answers bad requests with an
+ * error. Stops when !ready, when the pool is empty, after as many requests as the ring has slots, or when the
+ * ring is empty and the guest has been asked for an event. Returns whether anything was consumed: if so, call
+ * it again before sleeping, but not without end (a guest may be faster than the bound). After false, wait for
+ * an event, for a ring_complete(), or for ready(). */
+bool ring_run(struct ring *ring);
+
+/* Queues the answer of a submitted request (rc 0 or negative errno, which becomes BLKIF_RSP_ERROR); the
+ * request and its data are the ring's again. ring_push() copies the data of all completed reads in one batch,
+ * returns the buffers, publishes the responses and notifies the guest at most once; run the ring after it. */
+void ring_complete(struct ring *ring, struct request *req, int rc);
+void ring_push(struct ring *ring);
+
+/* Consumed and not yet published as answered; for a detached ring it counts the orphans. */
+unsigned int ring_in_flight(const struct ring *ring);
+
+void ring_counters(const struct ring *ring, struct ring_counters *out);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * superblock_io.h: writes of the superblock from the data path: asynchronous, through the owner thread's loop.  Reading and creating are metadata.h's.
+ */
+#ifndef DRBDX_BACKEND_SUPERBLOCK_IO_H
+#define DRBDX_BACKEND_SUPERBLOCK_IO_H
+
+#include "backend/claim.h"
+#include "backend/loop.h"
+#include "backend/metadata.h"
+
+typedef void superblock_done_fn(void *ctx, int rc);
+
+struct superblock_io {
+	struct loop_op op;		/* first: the loop hands it back */
+	struct loop *loop;
+	struct claim claim;
+	int index;
+	uint8_t *block;			/* METADATA_BLOCK, aligned */
+	uint64_t sequence;		/* of the last durable copy */
+	int stage;			/* 0 idle, 1 first copy, 2 second copy */
+	superblock_done_fn *done;
+	void *ctx;
+};
+
+/* Claims the metadata device and reads slot `index`. 0 or negative errno with words in `why`; -EBUSY as claim_open(). */
+int superblock_io_open(struct superblock_io *io, const char *path, int index, struct loop *loop, superblock_done_fn *done, void *ctx,
+		       struct superblock *sb, char *why, size_t why_size);
+void superblock_io_close(struct superblock_io *io);	/* nothing may be in flight; idempotent on a zeroed structure */
+
+/* Both copies, one after the other, each durable (RWF_DSYNC) before the next begins; done() when both are. One at a time; `sb` is copied. */
+void superblock_io_write(struct superblock_io *io, const struct superblock *sb);
+
+#endif

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vguest.c: what the toolstack and the guest do on one node.
+ *
+ *   NONE ─claim→ CLAIMING ─claimed→ CLAIMED ─activate→ ACTIVATING ─activated→ ACTIVE ─release→ RELEASING ─released→ NONE
+ *                    └── refused → NONE     └──────── release (`add` undone) ──────────────────────┘
+ *
+ * The guest keeps up to `depth` requests in flight on a small volume, so that they often overlap.  When the core is not ready it waits
+ * for the resume action and for nothing else: a ring that nobody looks at again would hang a real guest just so.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+static void pump_event(struct sim *s, struct event *e);
+
+/* ---- requests ---- */
+
+static struct guest_op *free_slot(struct guest *g)
+{
+	for (unsigned int i = 0; i < g->depth; i++)
+		if (!g->op[i].used)
+			return &g->op[i];
+	return NULL;
+}
+
+static void make(struct node *n, struct guest_op *op)
+{
+	struct sim *s = n->sim;
+	uint64_t blocks = s->volume / s->block;
+	uint64_t length = sim_between(s, 1, SIM_REQUEST_SECTORS / 8);
+	uint64_t area = sim_chance(s, 500) ? 16 : blocks;
+	unsigned int kind = sim_random(s, 1000);
+	uint16_t tag = (uint16_t)(op - n->guest.op);
+
+	op->used = true;
+	op->at = s->now;
+	op->write = 0;
+	op->req = (struct request){ .tag = tag, .data = op->data };
+	op->req.op = kind < 550 ? REQUEST_WRITE : kind < 900 ? REQUEST_READ : REQUEST_FLUSH;
+	if (op->req.op == REQUEST_FLUSH)
+		return;
+	op->req.preflush = op->req.op == REQUEST_WRITE && sim_chance(s, 60);
+	op->sector = sim_random(s, area - length + 1) * s->block;
+	op->req.sector = op->sector;
+	op->req.sectors = (uint32_t)(length * s->block);
+	if (sim_is(s, MUTANT_SWAPPED_OVERLAP))	/* the core sees no overlap; disks take the sector modulo the volume */
+		op->req.sector += sim_between(s, 0, 1000) * s->volume;
+	if (op->req.op == REQUEST_WRITE) {
+		op->write = oracle_write(s, op->sector, op->req.sectors);
+		oracle_fill(op->data, op->write, op->sector, op->req.sectors);
+	}
+}
+
+static void pump(struct node *n)
+{
+	struct guest *g = &n->guest;
+	struct sim *s = n->sim;
+	struct guest_op *op;
+
+	while (n->up && !s->failed && g->attach == ATTACH_ACTIVE && !g->leaving && (op = free_slot(g))) {
+		g->stalled = !replicate_ready(n->core);
+		if (g->stalled)
+			return;
+		make(n, op);
+		g->inflight++;
+		sim_note(s, n, op->req.op == REQUEST_READ ? "guest-read" : op->req.op == REQUEST_WRITE ? "guest-write" :
+			 "guest-flush", op->sector, op->req.sectors, op->write);
+		oracle_submitted(n, op);
+		replicate_submit(n->core, &op->req, sim_ms(s));
+		node_settle(n);
+		if (g->think)
+			break;
+	}
+}
+
+static void pump_event(struct sim *s, struct event *e)
+{
+	(void)s;
+	pump(e->node);
+}
+
+static void pump_in(struct node *n, uint64_t delay)
+{
+	sim_mortal(sim_in(n->sim, delay, pump_event, n));
+}
+
+void vguest_resume(struct node *n)
+{
+	if (n->guest.stalled)
+		pump_in(n, 0);
+}
+
+void vguest_completed(struct node *n, struct guest_op *op, int rc)
+{
+	struct guest *g = &n->guest;
+	struct sim *s = n->sim;
+
+	sim_note(s, n, "guest-answer", op->sector, op->req.sectors, op->write);
+	if (!op->used) {
+		sim_violate(s, ORACLE_CONTRACT, "node %d: a guest request was completed twice", n->index);
+		return;
+	}
+	if (sim_is(s, MUTANT_ERROR_TO_GUEST) && n->status.connection != CONNECTION_CONNECTED)
+		rc = -EIO;
+	oracle_completed(n, op, rc);
+	memset(op->data, 0xda, SIM_REQUEST_BYTES);
+	op->used = false;
+	g->inflight--;
+	g->answered++;
+	s->guest_ops++;
+	pump_in(n, sim_random(s, g->think + 1));
+}
+
+/* ---- attach and detach ---- */
+
+static void bound_event(struct sim *s, struct event *e)
+{
+	struct guest *g = &e->node->guest;
+
+	if (g->attach == ATTACH_CLAIMING && g->claims == e->a)
+		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was not answered within its bound of %u ms", e->node->index,
+			    e->node->cfg.claim_timeout_ms);
+}
+
+static bool witness(const struct node *n)
+{
+	const struct node *peer = node_peer(n);
+
+	return vnet_whole(n->sim) && n->status.connection == CONNECTION_CONNECTED && peer->status.connection == CONNECTION_CONNECTED &&
+	       n->up && peer->up && peer->guest.attach == ATTACH_ACTIVE;
+}
+
+void vguest_claim(struct node *n)
+{
+	struct guest *g = &n->guest;
+	struct sim *s = n->sim;
+	struct event *e;
+
+	g->attach = ATTACH_CLAIMING;
+	g->leaving = g->stalled = false;
+	g->claim_rc = 0;
+	g->claims++;
+	s->totals->claims++;
+	g->witnessed = witness(n);
+	snprintf(g->who, sizeof(g->who), "guest web%d-%u", n->index, ++g->serial);
+	/* Slow superblocks are not the core's fault: they add to the bound. */
+	e = sim_in(s, n->cfg.claim_timeout_ms * SIM_MS + 20 * SIM_SECOND, bound_event, n);
+	e->a = g->claims;
+	sim_mortal(e);
+	sim_note(s, n, "claim", g->claims, g->witnessed, n->cfg.claim_timeout_ms);
+	replicate_claim(n->core, g->who, sim_ms(s));
+	node_settle(n);
+}
+
+void vguest_claimed(struct node *n, int rc, const char *why)
+{
+	struct guest *g = &n->guest;
+
+	sim_note(n->sim, n, "claimed", (uint64_t)-rc, g->attach, 0);
+	sim_say(n->sim, n, "claimed", why ? why : "");
+	if (g->busy_asked) {
+		g->busy_asked = false;
+		if (rc != -EBUSY || !why || !*why)
+			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim got error %d", n->index, rc);
+		return;
+	}
+	if (g->attach == ATTACH_RELEASING)
+		return;		/* cancelled */
+	if (g->attach != ATTACH_CLAIMING) {
+		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: claimed() without a claim", n->index);
+		return;
+	}
+	oracle_claimed(n, rc, why);
+	g->claim_rc = rc;
+	g->attach = rc ? ATTACH_NONE : ATTACH_CLAIMED;
+	if (rc)
+		n->sim->totals->refused++;
+	else
+		n->sim->totals->granted++;
+}
+
+static void activate(struct node *n)
+{
+	n->guest.attach = ATTACH_ACTIVATING;
+	sim_note(n->sim, n, "activate", 0, 0, 0);
+	replicate_activate(n->core, sim_ms(n->sim));
+	node_settle(n);
+}
+
+void vguest_activated(struct node *n, int rc, const char *why)
+{
+	struct guest *g = &n->guest;
+	struct sim *s = n->sim;
+
+	sim_say(s, n, "activated", why ? why : "");
+	if (g->attach == ATTACH_RELEASING)
+		return;
+	if (g->attach != ATTACH_ACTIVATING || (rc && (!why || !*why))) {
+		sim_violate(s, ORACLE_CONTRACT, "node %d: activated(%d) unasked or without words", n->index, rc);
+		return;
+	}
+	if (rc) {
+		g->attach = ATTACH_CLAIMED;	/* to be released */
+		g->leaving = true;
+		return;
+	}
+	s->totals->activations++;
+	g->attach = ATTACH_ACTIVE;
+	g->depth = (unsigned int)sim_between(s, 1, SIM_GUEST_SLOTS);
+	g->think = sim_chance(s, 300) ? 0 : sim_random(s, 20 * SIM_MS);
+	g->lifetime = (unsigned int)sim_between(s, 1, 60);
+	for (unsigned int i = 0; i < g->depth; i++)
+		pump_in(n, sim_random(s, g->think + 1));
+}
+
+void vguest_release(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	g->attach = ATTACH_RELEASING;
+	node_peer(n)->guest.witnessed = false;
+	sim_note(n->sim, n, "release", g->inflight, 0, 0);
+	replicate_release(n->core, sim_ms(n->sim));
+	node_settle(n);
+}
+
+void vguest_released(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	sim_note(n->sim, n, "released", g->inflight, 0, 0);
+	if (g->attach != ATTACH_RELEASING || g->inflight)
+		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: released() unasked or with %u requests in flight", n->index,
+			    g->inflight);
+	g->attach = ATTACH_NONE;
+	g->leaving = g->stalled = false;
+}
+
+/* Shut down (after its last answer), or destroyed with whatever is in flight. */
+void vguest_leave(struct node *n, bool destroy)
+{
+	struct guest *g = &n->guest;
+
+	g->leaving = true;
+	if (destroy && g->attach != ATTACH_NONE && g->attach != ATTACH_RELEASING)
+		vguest_release(n);
+}
+
+static void ask_twice(struct node *n)
+{
+	n->guest.busy_asked = true;
+	replicate_claim(n->core, "guest other (a second start)", sim_ms(n->sim));
+	if (n->guest.busy_asked)
+		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim was not answered at once", n->index);
+	n->guest.busy_asked = false;
+	node_settle(n);
+}
+
+static void manage(struct node *n)
+{
+	struct guest *g = &n->guest;
+	struct sim *s = n->sim;
+	bool rival = node_peer(n)->guest.attach != ATTACH_NONE;
+
+	switch (g->attach) {
+	case ATTACH_NONE:
+		if (!s->plan.stopped && sim_chance(s, rival ? 20 : 400))
+			vguest_claim(n);
+		break;
+	case ATTACH_CLAIMING:
+		if (g->leaving || (!s->plan.stopped && sim_chance(s, 10)))
+			vguest_release(n);
+		break;
+	case ATTACH_CLAIMED:
+		if (g->leaving || (!s->plan.stopped && sim_chance(s, 150)))
+			vguest_release(n);
+		else if (sim_chance(s, 500))
+			activate(n);
+		break;
+	case ATTACH_ACTIVATING:
+		if (!s->plan.stopped && sim_chance(s, 10))
+			vguest_release(n);
+		break;
+	case ATTACH_ACTIVE:
+		if (g->leaving && !g->inflight)
+			vguest_release(n);
+		else if (!g->leaving && !s->plan.stopped && (!g->lifetime || !--g->lifetime))
+			vguest_leave(n, sim_chance(s, 300));
+		else if (!s->plan.stopped && sim_chance(s, 5))
+			ask_twice(n);
+		break;
+	case ATTACH_RELEASING:
+		break;
+	}
+}
+
+static void manage_event(struct sim *s, struct event *e)
+{
+	manage(e->node);
+	sim_mortal(sim_in(s, sim_between(s, 1, 80) * SIM_MS, manage_event, e->node));
+}
+
+void vguest_start(struct node *n)
+{
+	sim_mortal(sim_in(n->sim, sim_between(n->sim, 1, 200) * SIM_MS, manage_event, n));
+}
+
+void vguest_died(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	node_peer(n)->guest.witnessed = false;
+	g->attach = ATTACH_NONE;
+	g->inflight = 0;
+	g->leaving = g->stalled = false;
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
+		g->op[i].used = false;
+}

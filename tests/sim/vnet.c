@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vnet.c: connections between the two nodes.
+ *
+ * Packets of one connection arrive in order, after random delays, through wire_encode() and wire_decode().  A cut ends a connection: in
+ * each direction packets are lost from that moment on, or still arrive until the receiver notices (one-sided cut); each side notices at
+ * its own time, up to seconds apart.  A new connection can reach a side that has not noticed the end of the old one: it is told of the
+ * end first, as the transport does.  What a side was told is what its core knows; nothing else of a connection is visible to it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+struct flight {
+	struct request *req;		/* until departure */
+	uint8_t head[WIRE_HEADER + WIRE_BODY_MAX];
+	size_t head_length;
+	enum packet_type type;
+	struct packet packet;		/* until departure: encoded then, in the order of departures */
+	uint32_t payload;
+	uint8_t data[];
+};
+
+static struct connection *find(struct sim *s, uint64_t id)
+{
+	struct connection *c = &s->net.c[id % VNET_CONNECTIONS];
+
+	return id && c->id == id ? c : NULL;
+}
+
+static void count(struct sim *s, enum packet_type type, bool delivered)
+{
+	if ((unsigned int)type < 32)
+		(delivered ? s->totals->delivered : s->totals->lost)[type]++;
+}
+
+/* ---- a packet: departure, arrival ---- */
+
+static bool receive(struct node *n, struct connection *c, const struct flight *f)
+{
+	struct packet p;
+	char why[256] = "";
+	int length = wire_length(f->head);
+	int rc = length == (int)f->head_length ? wire_decode(f->head, c->received[n->index]++, &p, why, sizeof(why)) : -1;
+
+	if (rc) {
+		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a packet of type %s does not decode (length %d of %zu): %s",
+			    n->index, packet_name(f->type), length, f->head_length, why);
+		return false;
+	}
+	node_receive(n, &p, f->data);
+	return true;
+}
+
+static void arrive_event(struct sim *s, struct event *e)
+{
+	struct flight *f = e->p;
+	struct connection *c = find(s, e->a);
+	struct node *n = e->node;
+	bool alive = n->up && c && n->connection == e->a && !c->closing[n->index] &&
+		     (!c->cut || c->carries[!n->index]);
+
+	count(s, f->type, alive);
+	if (!alive) {
+		sim_note(s, n, "packet-lost", f->type, e->a, 0);
+		return;
+	}
+	sim_note(s, n, packet_name(f->type), e->a, f->payload, 0);
+	if (receive(n, c, f))
+		plan_point(n, POINT_RECEIVED, f->type);
+}
+
+static uint64_t later(uint64_t *last, uint64_t at)
+{
+	if (at < *last)
+		at = *last;
+	return *last = at;
+}
+
+static void depart_event(struct sim *s, struct event *e)
+{
+	struct flight *f = e->p;
+	struct node *n = e->node;
+	struct connection *c = find(s, e->a);
+
+	if (!c || n->connection != e->a || (c->cut && !c->carries[n->index])) {
+		count(s, f->type, false);
+		return;
+	}
+	if (f->payload && memcmp(f->req->data, f->data, f->payload))
+		sim_violate(s, ORACLE_ORDER, "node %d: a buffer changed before its DATA was sent", n->index);
+	if (f->payload && sim_is(s, MUTANT_CHANGED_PAGE) && sim_chance(s, 50))
+		f->data[f->payload - 1] ^= 1;
+	f->head_length = wire_encode(&f->packet, c->sent[n->index]++, f->head);
+	if (f->head_length > sizeof(f->head))
+		abort();
+	e->p = NULL;
+	e = sim_at(s, later(&c->arrive[n->index], s->now + 1 + sim_random(s, s->net.delay)), arrive_event, node_peer(n));
+	e->a = c->id;
+	e->p = f;
+}
+
+/* Planted bugs in what is sent. */
+static bool perverted(struct node *n, struct packet *p)
+{
+	struct sim *s = n->sim;
+
+	if (sim_is(s, MUTANT_DROPPED_ACK) && p->type == PACKET_ACK && sim_chance(s, 20))
+		return true;
+	if (sim_is(s, MUTANT_FORGED_GIVE) && p->type == PACKET_WANT_REFUSE) {
+		p->type = PACKET_GIVE;
+		p->give = (struct packet_give){ .epoch = n->meta.durable.epoch + 1, .base = n->meta.durable.base };
+	}
+	return false;
+}
+
+void vnet_send(struct node *n, const struct packet *p, struct request *req)
+{
+	struct sim *s = n->sim;
+	struct connection *c = find(s, n->connection);
+	uint32_t payload = p->type == PACKET_DATA ? p->payload : 0;
+	struct flight *f;
+	struct event *e;
+
+	if (!c || c->closing[n->index])
+		return;
+	if (p->payload && (p->type != PACKET_DATA || !req || p->payload != req->sectors * SECTOR_SIZE)) {
+		sim_violate(s, ORACLE_CONTRACT, "node %d: %s sent with payload %u that is not its request's", n->index,
+			    packet_name(p->type), p->payload);
+		return;
+	}
+	f = sim_memory(1, sizeof(*f) + payload);
+	f->packet = *p;
+	f->payload = payload;
+	f->req = req;
+	if (payload)
+		memcpy(f->data, req->data, payload);
+	if (perverted(n, &f->packet)) {
+		free(f);
+		return;
+	}
+	f->type = f->packet.type;
+	e = sim_at(s, later(&c->depart[n->index], s->now + sim_random(s, s->net.delay / 4 + 1)), depart_event, n);
+	e->a = c->id;
+	e->p = f;
+	sim_mortal(e);
+	plan_point(n, POINT_SENT, f->type);
+}
+
+/* ---- the end of a connection ---- */
+
+static void notice_event(struct sim *s, struct event *e)
+{
+	(void)s;
+	if (e->node->up && e->node->connection == e->a)
+		node_disconnected(e->node, "connection lost");
+}
+
+static void notice(struct sim *s, struct node *n, uint64_t id, uint64_t delay)
+{
+	struct event *e = sim_in(s, delay, notice_event, n);
+
+	e->a = id;
+}
+
+static void end(struct sim *s, struct connection *c)
+{
+	bool fast = sim_chance(s, 500);
+
+	if (c->cut)
+		return;
+	c->cut = true;
+	s->node[0].guest.witnessed = s->node[1].guest.witnessed = false;
+	for (int i = 0; i < SIM_NODES; i++) {
+		c->carries[i] = sim_chance(s, 400);
+		notice(s, &s->node[i], c->id, sim_random(s, fast ? 20 * SIM_MS : 1500 * SIM_MS));
+	}
+}
+
+/* Both sides talk to each other now, without undue delay. */
+bool vnet_whole(struct sim *s)
+{
+	struct connection *c = find(s, s->net.last);
+
+	return c && !c->cut && s->net.delay < 10 * SIM_MS;
+}
+
+void vnet_cut(struct sim *s)
+{
+	struct connection *c = find(s, s->net.last);
+
+	if (c && !c->cut) {
+		sim_note(s, NULL, "cut", c->id, 0, 0);
+		end(s, c);
+	}
+}
+
+void vnet_node_died(struct node *n)
+{
+	struct connection *c = find(n->sim, n->connection);
+
+	n->connection = 0;
+	if (c)
+		end(n->sim, c);
+}
+
+/* The core asks for the end: nothing more is delivered to it; what was sent may still arrive. */
+void vnet_close(struct node *n, const char *why)
+{
+	struct sim *s = n->sim;
+	struct connection *c = find(s, n->connection);
+
+	sim_say(s, n, "disconnect", why);
+	if (!c || c->closing[n->index])
+		return;
+	c->closing[n->index] = true;
+	end(s, c);
+	c->carries[n->index] = true;
+	notice(s, n, c->id, sim_random(s, 5 * SIM_MS));
+}
+
+/* ---- a new connection ---- */
+
+static void announce_event(struct sim *s, struct event *e)
+{
+	struct connection *c = find(s, e->a);
+	struct node *n = e->node;
+
+	s->net.announcing--;
+	if (!c || !n->up || e->b != n->life || c->cut)
+		return;
+	if (n->connection)
+		node_disconnected(n, "replaced by a new connection");
+	node_connected(n, c->id);
+}
+
+static void open_connection(struct sim *s)
+{
+	uint64_t id = ++s->net.last;
+	struct connection *c = &s->net.c[id % VNET_CONNECTIONS], *old = find(s, id - 1);
+
+	if (old && !old->cut)
+		end(s, old);
+	*c = (struct connection){ .id = id };
+	for (int i = 0; i < SIM_NODES; i++) {
+		uint64_t at = s->now + sim_random(s, 5 * SIM_MS);
+		struct event *e = sim_at(s, at, announce_event, &s->node[i]);
+
+		e->a = id;
+		e->b = s->node[i].life;
+		c->carries[i] = true;
+		c->arrive[!i] = at;	/* nothing arrives here before */
+		s->net.announcing++;
+	}
+}
+
+static void try_event(struct sim *s, struct event *e)
+{
+	bool up = s->net.up && s->node[0].up && s->node[1].up;
+
+	(void)e;
+	if (up && !s->net.announcing && (!s->node[0].connection || !s->node[1].connection))
+		open_connection(s);
+	sim_in(s, sim_between(s, 10, 150) * SIM_MS, try_event, NULL);
+}
+
+void vnet_start(struct sim *s)
+{
+	s->net = (struct vnet){ .up = true, .delay = 300 };
+	sim_in(s, 1, try_event, NULL);
+}

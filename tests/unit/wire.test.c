@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * wire.test.c: packets survive the wire, impossible ones do not, and docs/PROTOCOL.md says what the code does.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backend/crc32c.h"
+#include "backend/wire.h"
+#include "tests/unit/document.h"
+
+#define SIZE (WIRE_HEADER + WIRE_BODY_MAX)
+
+static const struct features some_features = { .sectors = 2048, .block_size = 4096, .max_segments = 256, .ring_order = 4, .queues = 1 };
+
+/* A valid packet of each type, with a different value in each field. */
+static struct packet sample(enum packet_type type)
+{
+	struct packet p = { .type = type };
+
+	switch (type) {
+	case PACKET_INTRO:
+		p.intro = (struct packet_intro) { .version_min = 1, .version_max = 3, .nonce = { 9, 8, 7 }, .resource = "my-domu-disk",
+						  .host = "dom0_1", .alg = "sha1" };
+		break;
+	case PACKET_AUTH:
+		p.auth = (struct packet_auth) { .mac_length = 3, .mac = { 1, 2, 3 } };
+		break;
+	case PACKET_REFUSE:
+		snprintf(p.text.text, sizeof(p.text.text), "déjà vu");
+		break;
+	case PACKET_PING:
+	case PACKET_PONG:
+		p.ping.cookie = 0x0102030405060708;
+		break;
+	case PACKET_HELLO:
+		p.hello = (struct packet_hello) { .token = TOKEN_HELD, .flags = SB_CONSISTENT, .epoch = 7, .base = 6, .reservation = 5,
+						  .gen = { 1, 2, { 3, 4 } }, .agreed = some_features, .offer = some_features,
+						  .device_uuid = { 1, 2, 3, 4 }, .window_bytes = 1 << 20, .window_requests = 32 };
+		break;
+	case PACKET_READY:
+		break;
+	case PACKET_DATA:
+		p.payload = 8 * 512;
+		p.data = (struct packet_data) { .id = 1, .epoch = 2, .sector = 3, .sectors = 8, .preflush = 1 };
+		break;
+	case PACKET_ACK:
+	case PACKET_FLUSH:
+	case PACKET_FLUSH_ACK:
+		p.ack = (struct packet_ack) { .id = 11, .epoch = 12 };
+		break;
+	case PACKET_WANT:
+		p.want.nonce = 13;
+		snprintf(p.want.who, sizeof(p.want.who), "guest web1");
+		break;
+	case PACKET_WANT_REFUSE:
+		p.refuse.nonce = 14;
+		snprintf(p.refuse.why, sizeof(p.refuse.why), "guest web1 runs here");
+		break;
+	case PACKET_GIVE:
+		p.give = (struct packet_give) { .epoch = 9, .base = 8 };
+		break;
+	case PACKET_USED:
+		p.used.epoch = 15;
+		break;
+	case PACKET_PAIR:
+		p.pair = (struct packet_pair) { .generation = 16, .epoch = 17, .agreed = some_features };
+		break;
+	}
+	return p;
+}
+
+static const enum packet_type all[] = {
+#define X(name, number, member, payload, what) PACKET_##name,
+	PACKETS(X)
+#undef X
+};
+#define ALL (sizeof(all) / sizeof(all[0]))
+
+static int through(const struct packet *p, struct packet *out, char *why, size_t why_size)
+{
+	uint8_t bytes[SIZE];
+
+	wire_encode(p, 77, bytes);
+	return wire_decode(bytes, 77, out, why, why_size);
+}
+
+static void the_checksum_has_its_check_value(void **state)
+{
+	(void)state;
+	assert_int_equal(crc32c("123456789", 9), 0xe3069283);
+	assert_int_equal(crc32c_more(crc32c("1234", 4), "56789", 5), 0xe3069283);
+}
+
+static void every_packet_survives(void **state)
+{
+	uint8_t bytes[SIZE];
+	struct packet in, out;
+	char why[200];
+	size_t length;
+
+	(void)state;
+	for (size_t i = 0; i < ALL; i++) {
+		memset(&in, 0, sizeof(in));
+		in = sample(all[i]);
+		memset(&out, 0xee, sizeof(out));
+		length = wire_encode(&in, i, bytes);
+		assert_true(length <= SIZE);
+		assert_int_equal(wire_length(bytes), length);
+		if (wire_decode(bytes, i, &out, why, sizeof(why)))
+			fail_msg("%s: %s", packet_name(all[i]), why);
+		assert_memory_equal(&in, &out, sizeof(in));
+	}
+}
+
+static void bytes_are_big_endian_at_their_place(void **state)
+{
+	struct packet p = sample(PACKET_PING);
+	uint8_t bytes[SIZE];
+	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 1, 0, 4, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0 };
+
+	(void)state;
+	wire_encode(&p, 0x201, bytes);
+	assert_memory_equal(bytes, head, sizeof(head));
+	assert_memory_equal(bytes + WIRE_HEADER, "\1\2\3\4\5\6\7\10", 8);
+}
+
+static void every_flipped_bit_is_noticed(void **state)
+{
+	uint8_t bytes[SIZE];
+	struct packet p, out;
+	size_t length;
+
+	(void)state;
+	for (size_t i = 0; i < ALL; i++) {
+		p = sample(all[i]);
+		length = wire_encode(&p, 1, bytes);
+		for (size_t bit = 0; bit < 8 * length; bit++) {
+			bytes[bit / 8] ^= 1 << bit % 8;
+			if (wire_length(bytes) == (int)length)	/* otherwise it is refused at once */
+				assert_int_not_equal(wire_decode(bytes, 1, &out, NULL, 0), 0);
+			bytes[bit / 8] ^= 1 << bit % 8;
+		}
+	}
+}
+
+static void the_sequence_is_checked(void **state)
+{
+	struct packet p = sample(PACKET_ACK), out;
+	uint8_t bytes[SIZE];
+	char why[100];
+
+	(void)state;
+	wire_encode(&p, 4, bytes);
+	assert_int_equal(wire_decode(bytes, 4, &out, why, sizeof(why)), 0);
+	assert_int_equal(wire_decode(bytes, 5, &out, why, sizeof(why)), -EBADMSG);
+	assert_string_equal(why, "packet 4 where packet 5 was due");
+}
+
+static void the_header_is_checked_before_the_body_is_there(void **state)
+{
+	struct packet p = sample(PACKET_DATA);
+	uint8_t good[SIZE], bad[SIZE];
+
+	(void)state;
+	wire_encode(&p, 0, good);
+#define BREAK(offset, value) (memcpy(bad, good, SIZE), bad[offset] = (value), wire_length(bad))
+	assert_int_equal(wire_length(good), WIRE_HEADER + 32);
+	assert_int_equal(BREAK(0, 0), -EBADMSG);
+	assert_int_equal(BREAK(5, 2), -EPROTONOSUPPORT);
+	assert_int_equal(BREAK(5, 0), -EPROTONOSUPPORT);
+	assert_int_equal(BREAK(7, 99), -EPROTONOSUPPORT);
+	assert_int_equal(BREAK(11, 31), -EMSGSIZE);
+	assert_int_equal(BREAK(12, 1), -EMSGSIZE);
+	assert_int_equal(BREAK(7, PACKET_PING), -EMSGSIZE);
+	p = sample(PACKET_PING);
+	wire_encode(&p, 0, good);
+	assert_int_equal(BREAK(15, 1), -EMSGSIZE);	/* a payload where there is none */
+}
+
+/* One impossible value after the other in an otherwise valid packet. */
+#define IMPOSSIBLE(type, change, words) do { \
+	struct packet p = sample(PACKET_##type), out; \
+	char why[200] = ""; \
+	change; \
+	assert_int_equal(through(&p, &out, why, sizeof(why)), -EINVAL); \
+	if (!strstr(why, words)) \
+		fail_msg("'%s' instead of '%s'", why, words); \
+} while (0)
+#define POSSIBLE(type, change) do { \
+	struct packet p = sample(PACKET_##type), out; \
+	change; \
+	assert_int_equal(through(&p, &out, NULL, 0), 0); \
+} while (0)
+
+static void impossible_introductions_are_refused(void **state)
+{
+	(void)state;
+	IMPOSSIBLE(INTRO, p.intro.version_min = 0, "versions");
+	IMPOSSIBLE(INTRO, p.intro.version_min = 4, "versions");
+	IMPOSSIBLE(INTRO, p.intro.resource[0] = 0, "empty");
+	IMPOSSIBLE(AUTH, p.auth.mac_length = 65, "too long");
+	IMPOSSIBLE(AUTH, p.auth.mac_length = 2, "not zero");
+	POSSIBLE(AUTH, p.auth = (struct packet_auth) { .mac_length = 0 });
+}
+
+static void impossible_hellos_are_refused(void **state)
+{
+	(void)state;
+	IMPOSSIBLE(HELLO, p.hello.token = 3, "token");
+	IMPOSSIBLE(HELLO, p.hello.flags = 16, "flags");
+	IMPOSSIBLE(HELLO, p.hello.base = 8, "base");
+	IMPOSSIBLE(HELLO, p.hello.flags |= SB_JUST_CREATED, "agreed");
+	IMPOSSIBLE(HELLO, p.hello.agreed.sectors = 0, "agreed");
+	IMPOSSIBLE(HELLO, p.hello.window_bytes = (1 << 20) - 1, "window");
+	IMPOSSIBLE(HELLO, p.hello.window_bytes = (1 << 30) + 1, "window");
+	IMPOSSIBLE(HELLO, p.hello.window_requests = 0, "window");
+	IMPOSSIBLE(HELLO, p.hello.window_requests = 65537, "window");
+	IMPOSSIBLE(HELLO, p.hello.offer.block_size = 1024, "block size");
+	IMPOSSIBLE(HELLO, p.hello.offer.sectors = 2047, "size of the disk");
+	IMPOSSIBLE(HELLO, p.hello.offer.sectors = (1ull << 41) + 8, "size of the disk");
+	IMPOSSIBLE(HELLO, p.hello.offer.max_segments = 0, "segments");
+	IMPOSSIBLE(HELLO, p.hello.offer.max_segments = 4097, "segments");
+	IMPOSSIBLE(HELLO, p.hello.offer.ring_order = 9, "ring order");
+	IMPOSSIBLE(HELLO, p.hello.offer.queues = 0, "queues");
+	IMPOSSIBLE(HELLO, p.hello.offer.discard = 2, "discard");
+	POSSIBLE(HELLO, (p.hello.flags |= SB_JUST_CREATED, p.hello.agreed = (struct features) { .sectors = 0 }));
+}
+
+static void impossible_writes_are_refused(void **state)
+{
+	(void)state;
+	IMPOSSIBLE(DATA, p.data.sectors = 0, "length");
+	IMPOSSIBLE(DATA, p.data.sectors = 2049, "length");
+	IMPOSSIBLE(DATA, p.data.sectors = 9, "payload");
+	IMPOSSIBLE(DATA, p.payload = 0, "payload");
+	IMPOSSIBLE(DATA, p.data.sector = UINT64_MAX - 3, "beyond");
+	IMPOSSIBLE(DATA, p.data.sector = (1ull << 41) - 7, "beyond");
+	IMPOSSIBLE(DATA, p.data.preflush = 2, "preflush");
+	POSSIBLE(DATA, p.data.sector = (1ull << 41) - 8);
+	POSSIBLE(DATA, (p.data.sectors = 2048, p.payload = 1 << 20));
+}
+
+static void impossible_tokens_are_refused(void **state)
+{
+	(void)state;
+	IMPOSSIBLE(GIVE, p.give.base = 10, "base");
+	IMPOSSIBLE(PAIR, p.pair.generation = 0, "generation");
+	IMPOSSIBLE(PAIR, p.pair.agreed.block_size = 0, "block size");
+}
+
+/* Re-seals changed bytes: what is left to find is the content. */
+static int sealed(uint8_t *bytes, struct packet *out)
+{
+	size_t length = wire_length(bytes);
+	uint32_t crc = crc32c_more(crc32c(bytes, 28), bytes + WIRE_HEADER, length - WIRE_HEADER);
+
+	for (int i = 0; i < 4; i++)
+		bytes[28 + i] = crc >> (24 - 8 * i);
+	return wire_decode(bytes, 0, out, NULL, 0);
+}
+
+static void reserved_bytes_must_be_zero(void **state)
+{
+	struct packet p = sample(PACKET_DATA), out;
+	uint8_t bytes[SIZE];
+
+	(void)state;
+	wire_encode(&p, 0, bytes);
+	bytes[WIRE_HEADER + 31] = 1;
+	assert_int_equal(sealed(bytes, &out), -EINVAL);
+	wire_encode(&p, 0, bytes);
+	bytes[24] = 1;
+	assert_int_equal(sealed(bytes, &out), -EINVAL);
+	p = sample(PACKET_HELLO);
+	wire_encode(&p, 0, bytes);
+	bytes[WIRE_HEADER + 88 + 23] = 1;
+	assert_int_equal(sealed(bytes, &out), -EINVAL);
+	wire_encode(&p, 0, bytes);
+	assert_int_equal(sealed(bytes, &out), 0);
+}
+
+static int text_through(const char *bytes, size_t length)
+{
+	struct packet p = { .type = PACKET_REFUSE }, out;
+	uint8_t packet[SIZE];
+
+	wire_encode(&p, 0, packet);
+	memcpy(packet + WIRE_HEADER, bytes, length);
+	return sealed(packet, &out);
+}
+
+static void texts_are_utf8_without_control_characters(void **state)
+{
+	char full[WIRE_TEXT];
+
+	(void)state;
+	memset(full, 'x', sizeof(full));
+	assert_int_equal(text_through("plain", 5), 0);
+	assert_int_equal(text_through("\xe2\x82\xac \xf0\x9f\x98\x80", 8), 0);
+	assert_int_equal(text_through(full, sizeof(full)), 0);
+	assert_int_equal(text_through("\x1b[2J", 4), -EINVAL);
+	assert_int_equal(text_through("a\nb", 3), -EINVAL);
+	assert_int_equal(text_through("\x7f", 1), -EINVAL);
+	assert_int_equal(text_through("\xc2\x9b", 2), -EINVAL);	/* C1 control */
+	assert_int_equal(text_through("\xff", 1), -EINVAL);
+	assert_int_equal(text_through("\xc0\xaf", 2), -EINVAL);	/* overlong */
+	assert_int_equal(text_through("\xed\xa0\x80", 3), -EINVAL);	/* surrogate */
+	assert_int_equal(text_through("\xe2\x82", 2), -EINVAL);	/* cut off */
+	assert_int_equal(text_through("\xf4\x90\x80\x80", 4), -EINVAL);	/* beyond Unicode */
+	assert_int_equal(text_through("a\0b", 3), -EINVAL);	/* something after the end */
+}
+
+static void what_is_sent_is_always_valid_text(void **state)
+{
+	struct packet p = { .type = PACKET_REFUSE }, out;
+
+	(void)state;
+	snprintf(p.text.text, sizeof(p.text.text), "bell \a, cut \xe2\x82");
+	assert_int_equal(through(&p, &out, NULL, 0), 0);
+	assert_string_equal(out.text.text, "bell ?, cut ??");
+}
+
+static void too_long_a_text_is_cut_between_characters(void **state)
+{
+	struct packet p = { .type = PACKET_INTRO, .intro = { .version_min = 1, .version_max = 1, .resource = "r" } }, out;
+
+	(void)state;
+	memset(p.intro.host, 'h', WIRE_HOST - 1);
+	memcpy(p.intro.host + WIRE_HOST - 1, "\xc3", 2);	/* the first half of a character in the last byte */
+	assert_int_equal(through(&p, &out, NULL, 0), 0);
+	assert_int_equal(strlen(out.intro.host), WIRE_HOST);
+	assert_int_equal(out.intro.host[WIRE_HOST - 1], '?');
+}
+
+static void every_packet_has_a_name(void **state)
+{
+	(void)state;
+	assert_string_equal(packet_name(PACKET_WANT_REFUSE), "WANT_REFUSE");
+	assert_string_equal(packet_name((enum packet_type)99), "unknown packet");
+}
+
+static void the_document_has_the_fields_of_the_code(void **state)
+{
+	char *text = document_read("docs/PROTOCOL.md"), heading[80];
+
+	(void)state;
+	document_compare(text, "### Header", wire_header_fields());
+	for (size_t i = 0; i < ALL; i++) {
+		snprintf(heading, sizeof(heading), "### %s", packet_name(all[i]));
+		document_compare(text, heading, wire_fields(all[i]));
+	}
+	free(text);
+}
+
+static void the_document_describes_the_shared_structures(void **state)
+{
+	static const struct layout_field generations[] = {
+		{ "current", 0, 8 }, { "bitmap", 8, 8 }, { "history_0", 16, 8 }, { "history_1", 24, 8 }, { NULL, 0, 0 },
+	};
+#define F(name) { #name, offsetof(struct be_features, name), sizeof(((struct be_features *)0)->name) }
+	static const struct layout_field features[] = {
+		F(sectors), F(block_size), F(max_segments), F(ring_order), F(queues), F(discard), F(zero), { NULL, 0, 0 },
+	};
+	char *text = document_read("docs/PROTOCOL.md");
+
+	(void)state;
+	assert_int_equal(offsetof(struct be_generations, bitmap), 8);
+	assert_int_equal(offsetof(struct be_generations, history_1), 24);
+	document_compare(text, "### generations", generations);
+	document_compare(text, "### features", features);
+	free(text);
+}
+
+static void the_document_lists_every_packet(void **state)
+{
+	static const struct { unsigned int number; const char *name, *what; size_t body; } list[] = {
+#define X(name, number, member, payload, what) { number, #name, what, 0 },
+		PACKETS(X)
+#undef X
+	};
+	char *text = document_read("docs/PROTOCOL.md"), row[300];
+	uint8_t bytes[SIZE];
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < ALL; i++) {
+		p = sample(all[i]);
+		snprintf(row, sizeof(row), "\n| %u | %s | %zu | %s |\n", list[i].number, list[i].name,
+			 wire_encode(&p, 0, bytes) - WIRE_HEADER, list[i].what);
+		if (!strstr(text, row))
+			fail_msg("the document lacks the row %s", row);
+	}
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_checksum_has_its_check_value),
+		cmocka_unit_test(every_packet_survives),
+		cmocka_unit_test(bytes_are_big_endian_at_their_place),
+		cmocka_unit_test(every_flipped_bit_is_noticed),
+		cmocka_unit_test(the_sequence_is_checked),
+		cmocka_unit_test(the_header_is_checked_before_the_body_is_there),
+		cmocka_unit_test(impossible_introductions_are_refused),
+		cmocka_unit_test(impossible_hellos_are_refused),
+		cmocka_unit_test(impossible_writes_are_refused),
+		cmocka_unit_test(impossible_tokens_are_refused),
+		cmocka_unit_test(reserved_bytes_must_be_zero),
+		cmocka_unit_test(texts_are_utf8_without_control_characters),
+		cmocka_unit_test(what_is_sent_is_always_valid_text),
+		cmocka_unit_test(too_long_a_text_is_cut_between_characters),
+		cmocka_unit_test(every_packet_has_a_name),
+		cmocka_unit_test(the_document_has_the_fields_of_the_code),
+		cmocka_unit_test(the_document_describes_the_shared_structures),
+		cmocka_unit_test(the_document_lists_every_packet),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

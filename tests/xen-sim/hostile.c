@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A hostile guest; see hostile.h. Each attack is a function that counts its cases and says in words which of them the backend did
+ * not stand. Data of attacks go to the last sectors of the disk, which ordinary load leaves alone.
+ *
+ * After every attack an ordinary load must work, on the same ring, or on a new one where the attack was on the ring itself.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hostile.h"
+#include "toolstack.h"
+
+#define ANSWER_MS	5000
+#define RAW_ID		0xbad0000000000000ull
+#define ANY_STATUS	1		/* no backend may answer this: it stands for "whatever" */
+
+struct attack {
+	struct load *l;
+	struct frontend *fe;
+	const char *variant;
+	unsigned cases, failed;
+	char message[256];
+	uint64_t next_id;
+	uint32_t ref[16];		/* of data pages 0.., for reading and writing */
+	bool ring_lost;			/* the ring must be given up by the backend */
+};
+
+__attribute__((format(printf, 3, 4)))
+static void verdict(struct attack *a, bool good, const char *f, ...)
+{
+	va_list ap;
+
+	a->cases++;
+	if (good)
+		return;
+	if (!a->failed++) {
+		va_start(ap, f);
+		vsnprintf(a->message, sizeof(a->message), f, ap);
+		va_end(ap);
+		fprintf(stderr, "blkfront-sim: hostile: %s\n", a->message);
+	}
+}
+
+static uint64_t scratch(const struct attack *a)
+{
+	return a->fe->sectors - LOAD_SCRATCH;
+}
+
+/* Answers to raw requests beyond 'seen', until there are n or the time is up. */
+static bool wait_answers(struct attack *a, unsigned seen, unsigned n, int timeout_ms)
+{
+	int64_t end = now_ns() + (int64_t)timeout_ms * 1000000;
+
+	while (a->fe->raw_count - seen < n && now_ns() < end && a->fe->connected)
+		fe_wait(a->fe, -1, 50);
+	return a->fe->raw_count - seen >= n;
+}
+
+/* A good one-page request on the scratch area, to be spoilt. */
+static struct blkif_request good_request(struct attack *a, uint8_t op)
+{
+	struct blkif_request q = { .operation = op, .nr_segments = 1, .handle = (uint16_t)a->fe->cfg.devid,
+				   .id = RAW_ID | a->next_id++ << 16, .sector_number = scratch(a) };
+
+	for (int i = 0; i < BLKIF_MAX_SEGMENTS_PER_REQUEST; i++)
+		q.seg[i] = (struct blkif_request_segment){ .gref = a->ref[i], .first_sect = 0, .last_sect = 7 };
+	return q;
+}
+
+static struct blkif_request_indirect good_indirect(struct attack *a, uint8_t op)
+{
+	struct blkif_request_indirect q = { .operation = BLKIF_OP_INDIRECT, .indirect_op = op, .nr_segments = 12,
+					    .id = RAW_ID | a->next_id++ << 16, .sector_number = scratch(a),
+					    .handle = (uint16_t)a->fe->cfg.devid };
+	struct blkif_request_segment *seg = sim_page(a->fe->guest, a->fe->req[0].first_page + 15);
+
+	for (unsigned i = 0; i < SIM_PAGE / sizeof(*seg); i++)
+		seg[i] = (struct blkif_request_segment){ .gref = a->ref[i % 12], .first_sect = 0, .last_sect = 7 };
+	for (int i = 0; i < BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST; i++)
+		q.indirect_grefs[i] = a->ref[15];
+	return q;
+}
+
+/* One slot, one answer: with its id and this status (or any, or for a wanted error EOPNOTSUPP too). */
+static void one(struct attack *a, const void *slot, uint64_t id, int status, const char *what)
+{
+	unsigned seen = a->fe->raw_count;
+	struct raw_response *r;
+	bool good;
+
+	fe_raw_put(a->fe, slot);
+	fe_push(a->fe);
+	if (!wait_answers(a, seen, 1, ANSWER_MS)) {
+		verdict(a, false, "%s: no answer (backend state %d)", what, a->fe->be_state);
+		return;
+	}
+	r = &a->fe->raw_rsp[seen % RAW_MAX];
+	good = r->id == id && (status == ANY_STATUS || r->status == status ||
+			       (status == BLKIF_RSP_ERROR && r->status == BLKIF_RSP_EOPNOTSUPP));
+	verdict(a, good, "%s: answer id %#llx status %d, wanted id %#llx status %d", what, (unsigned long long)r->id,
+		r->status, (unsigned long long)id, status);
+}
+
+static void one_request(struct attack *a, struct blkif_request q, int status, const char *what)
+{
+	one(a, &q, q.id, status, what);
+}
+
+static void one_indirect(struct attack *a, struct blkif_request_indirect q, int status, const char *what)
+{
+	struct blkif_request slot;
+
+	memset(&slot, 0, sizeof(slot));
+	memcpy(&slot, &q, sizeof(q));
+	one(a, &slot, q.id, status, what);
+}
+
+/* H1: the producer index jumps. */
+static void req_prod_jumps(struct attack *a)
+{
+	struct blkif_sring *s = a->fe->ring.sring;
+	uint32_t size = RING_SIZE(&a->fe->ring), was = a->fe->ring.req_prod_pvt;
+
+	if (!strcmp(a->variant, "back"))
+		was -= 1;
+	else if (!strcmp(a->variant, "max"))
+		was = UINT32_MAX;
+	else
+		was += size + 1;
+	__atomic_store_n(&s->req_prod, was, __ATOMIC_SEQ_CST);
+	fe_notify(a->fe);
+	a->ring_lost = true;
+}
+
+struct flipper {
+	volatile uint8_t *at;
+	size_t len;
+	volatile bool stop;
+};
+
+static void *flip(void *arg)
+{
+	struct flipper *f = arg;
+	uint64_t x = 88172645463325252ull;
+
+	while (!f->stop) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		f->at[x % f->len] ^= (uint8_t)(1u << (x >> 32) % 8);
+	}
+	return NULL;
+}
+
+/* While these bytes change all the time, the request must be answered once; what it then does is not foreseen. */
+static void one_while_flipping(struct attack *a, struct blkif_request q, size_t from, size_t len)
+{
+	struct flipper f = { .len = len };
+	unsigned seen = a->fe->raw_count;
+	pthread_t t;
+
+	f.at = (volatile uint8_t *)RING_GET_REQUEST(&a->fe->ring, a->fe->ring.req_prod_pvt) + from;
+	fe_raw_put(a->fe, &q);
+	pthread_create(&t, NULL, flip, &f);
+	fe_push(a->fe);
+	verdict(a, wait_answers(a, seen, 1, ANSWER_MS), "a slot that changes: no answer (backend state %d)",
+		a->fe->be_state);
+	f.stop = true;
+	pthread_join(t, NULL);
+}
+
+/* H2: the slot changes while it is read. Bytes 16 on are not in the answer's place; operation and count are bytes 0 and 1. */
+static void slot_flipping(struct attack *a)
+{
+	for (int i = 0; i < 200 && a->fe->connected; i++) {
+		/* Reads only: a flipped sector number would hit what the load knows. */
+		struct blkif_request q = good_request(a, BLKIF_OP_READ);
+
+		q.nr_segments = 11;
+		if (i % 2)
+			one_while_flipping(a, q, 1, 1);
+		else
+			one_while_flipping(a, q, 16, 8 + 11 * sizeof(struct blkif_request_segment));
+	}
+}
+
+/* H3: what is left in a slot after its answer is the guest's own bytes or zero. */
+static void answer_padding(struct attack *a)
+{
+	struct blkif_request q = good_request(a, BLKIF_OP_READ);
+	uint8_t *slot = (uint8_t *)RING_GET_REQUEST(&a->fe->ring, a->fe->ring.req_prod_pvt), *mine = (uint8_t *)&q;
+	static const unsigned pad[] = { 9, 12, 13, 14, 15 };
+	bool good = true;
+
+	memset(mine + 9, 0x5a, 7);		/* also in what stands for the id, which is echoed */
+	one_request(a, q, BLKIF_RSP_OKAY, "a good read");
+	for (unsigned i = 0; i < sizeof(pad) / sizeof(pad[0]); i++)
+		good = good && (slot[pad[i]] == 0 || slot[pad[i]] == mine[pad[i]]);
+	for (unsigned i = 16; i < sizeof(q); i++)
+		good = good && (slot[i] == 0 || slot[i] == mine[i]);
+	verdict(a, good, "the slot of an answer holds bytes that are neither the guest's nor zero");
+}
+
+/* H4: numbers of segments. */
+static void segment_counts(struct attack *a)
+{
+	static const uint8_t counts[] = { 0, 12, 33, 255 };
+	static const uint16_t indirect[] = { 0, 257, 513, 4096, 65535 };
+
+	for (unsigned i = 0; i < 2 * sizeof(counts); i++) {
+		struct blkif_request q = good_request(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
+
+		q.nr_segments = counts[i / 2];
+		one_request(a, q, BLKIF_RSP_ERROR, "bad number of segments");
+	}
+	for (unsigned i = 0; i < 2 * sizeof(indirect) / sizeof(indirect[0]); i++) {
+		struct blkif_request_indirect q = good_indirect(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
+
+		q.nr_segments = indirect[i / 2];
+		one_indirect(a, q, BLKIF_RSP_ERROR, "bad number of indirect segments");
+	}
+}
+
+/* H5: first and last sector of a segment. */
+static void segment_bounds(struct attack *a)
+{
+	static const uint8_t bad[][2] = { { 1, 0 }, { 7, 6 }, { 0, 8 }, { 8, 8 }, { 0, 255 }, { 255, 255 }, { 255, 0 }, { 9, 8 } };
+
+	for (unsigned i = 0; i < 4 * sizeof(bad) / 2; i++) {
+		struct blkif_request q = good_request(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
+		unsigned at = i & 2 ? 10 : 0;
+
+		q.nr_segments = (uint8_t)(at + 1);
+		q.seg[at].first_sect = bad[i / 4][0];
+		q.seg[at].last_sect = bad[i / 4][1];
+		one_request(a, q, BLKIF_RSP_ERROR, "bad first or last sector");
+	}
+}
+
+/* H6: sectors that wrap, lie beyond the end, or do not fit the blocks of the disk. */
+static void sector_bounds(struct attack *a)
+{
+	uint64_t n = a->fe->sectors;
+	uint64_t bad[] = { UINT64_MAX, UINT64_MAX - 6, UINT64_MAX - 7, 1ull << 63, n, n - 7, n + 1, 1ull << 55,
+			   (1ull << 55) + scratch(a), 1ull << 32 | UINT32_MAX };
+
+	for (unsigned i = 0; i < 2 * sizeof(bad) / sizeof(bad[0]); i++) {
+		struct blkif_request q = good_request(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
+
+		q.sector_number = bad[i / 2];
+		one_request(a, q, BLKIF_RSP_ERROR, "sectors that are not there");
+	}
+	if (a->fe->sector_size > 512) {
+		struct blkif_request q = good_request(a, BLKIF_OP_WRITE);
+
+		q.sector_number++;
+		one_request(a, q, BLKIF_RSP_ERROR, "misaligned sector");
+		q = good_request(a, BLKIF_OP_WRITE);
+		q.seg[0].last_sect = 0;
+		one_request(a, q, BLKIF_RSP_ERROR, "part of a block");
+	}
+}
+
+/* H7: many requests under way with the same id. */
+static void same_ids(struct attack *a)
+{
+	unsigned seen = a->fe->raw_count, good = 0;
+
+	for (int i = 0; i < 16; i++) {
+		struct blkif_request q = good_request(a, BLKIF_OP_READ);
+
+		q.id = RAW_ID | 7u << 16;
+		fe_raw_put(a->fe, &q);
+	}
+	fe_push(a->fe);
+	wait_answers(a, seen, 16, ANSWER_MS);
+	for (unsigned i = seen; i < a->fe->raw_count; i++)
+		good += a->fe->raw_rsp[i % RAW_MAX].id == (RAW_ID | 7u << 16) &&
+			a->fe->raw_rsp[i % RAW_MAX].status == BLKIF_RSP_OKAY;
+	verdict(a, good == 16, "16 requests with one id: %u good answers", good);
+}
+
+/* H8: notifications without requests, as fast as they go, for a second. */
+static void event_storm(struct attack *a)
+{
+	int64_t end = now_ns() + 1000000000;
+	unsigned n = 0;
+
+	while (now_ns() < end) {
+		fe_notify(a->fe);
+		if (++n % 1024 == 0)
+			fe_wait(a->fe, -1, 0);
+	}
+	verdict(a, a->fe->connected, "an event storm ended in backend state %d", a->fe->be_state);
+}
+
+/* H9: writes to xenstore, far more than the backend can look at one by one. */
+static void xenstore_storm(struct attack *a)
+{
+	for (unsigned i = 0; i < 20000; i++) {
+		fe_write_int(a->fe, i & 1 ? "state" : "feature-persistent", i & 1 ? 4 : 0);
+		if (i % 64 == 0)
+			fe_wait(a->fe, -1, 0);
+	}
+	verdict(a, a->fe->connected, "a xenstore storm ended in backend state %d", a->fe->be_state);
+}
+
+/* H10: the frontend's state jumps about, and its ring changes while it is connected. */
+static void state_toggling(struct attack *a)
+{
+	static const int states[] = { 1, 3, 4, 5, 6, 2, 0, 7, 8, 42, -1 };
+	uint64_t x = (uint64_t)now_ns() | 1;
+
+	for (unsigned i = 0; i < 400; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		if (x % 5 == 0)
+			fe_write_int(a->fe, "ring-ref", a->ref[x >> 8 & 7]);
+		fe_set_state(a->fe, states[(x >> 16) % (x % 4 ? 5 : 11)]);
+		if (x % 3 == 0)
+			fe_wait(a->fe, -1, (int)(x >> 24) % 4);
+	}
+	a->cases++;
+	a->fe->connected = false;
+	a->ring_lost = true;
+}
+
+/* H11: data that change while they are written: one state of them, the same everywhere. */
+static void data_in_flight(struct attack *a)
+{
+	struct frontend *fe = a->fe;
+	struct flipper f = { .at = fe_request_data(fe, &fe->req[0]), .len = 11 * SIM_PAGE };
+	pthread_t t;
+
+	pthread_create(&t, NULL, flip, &f);
+	for (int i = 0; i < 100 && fe->connected; i++) {
+		struct blkif_request q = good_request(a, BLKIF_OP_WRITE);
+
+		q.nr_segments = 11;
+		q.sector_number += (uint64_t)(i % 16) * 88;
+		one_request(a, q, BLKIF_RSP_OKAY, "a write of changing data");
+	}
+	f.stop = true;
+	pthread_join(t, NULL);
+}
+
+/* H13: grants that are wrong, of somebody else, for reading only, revoked. */
+static void bad_grants(struct attack *a)
+{
+	struct sim_guest *g = a->fe->guest;
+	uint32_t page = a->fe->req[0].first_page;
+	uint32_t readonly = (uint32_t)sim_grant_give(g, 0, page, true), revoked = (uint32_t)sim_grant_give(g, 0, page, false);
+	uint32_t foreign = (uint32_t)sim_grant_give(g, 77, page, false);
+	uint32_t bad[] = { UINT32_MAX, 0, 5, SIM_GRANTS, SIM_GRANTS - 1, revoked, foreign };
+	struct blkif_request q;
+
+	sim_grant_revoke(g, revoked);
+	for (unsigned i = 0; i < 4 * sizeof(bad) / sizeof(bad[0]); i++) {
+		q = good_request(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
+		q.nr_segments = 11;
+		q.seg[i & 2 ? 10 : 0].gref = bad[i / 4];
+		one_request(a, q, BLKIF_RSP_ERROR, "a grant that may not be used");
+	}
+	q = good_request(a, BLKIF_OP_READ);
+	q.seg[0].gref = readonly;
+	one_request(a, q, BLKIF_RSP_ERROR, "a read into a read-only grant");
+	q = good_request(a, BLKIF_OP_WRITE);
+	q.seg[0].gref = readonly;
+	one_request(a, q, BLKIF_RSP_OKAY, "a write from a read-only grant");
+	sim_grant_end(g, readonly);
+	sim_grant_end(g, revoked);
+	sim_grant_end(g, foreign);
+}
+
+/* Through close and a new start up to where the frontend would publish its ring. A negative errno. */
+static int start_again(struct attack *a)
+{
+	struct frontend *fe = a->fe;
+	int rc = fe_close(fe, ANSWER_MS);
+
+	if (rc < 0)
+		return rc;
+	fe_set_state(fe, 1);
+	rc = fe_wait_backend(fe, 1u << 2, ANSWER_MS);
+	return rc < 0 ? rc : 0;
+}
+
+/* One value in place of a good one: the backend must not connect, and a good start afterwards must work. */
+static void one_bad_node(struct attack *a, const char *key, const char *value)
+{
+	struct frontend *fe = a->fe;
+	int rc = start_again(a);
+
+	if (rc == 0)
+		rc = fe_make_ring(fe);
+	verdict(a, rc == 0, "before %s=\"%.20s\": %s (backend state %d)", key, value ? value : "(missing)",
+		strerror(-rc), fe->be_state);
+	if (rc < 0)
+		return;
+	fe_publish(fe);
+	if (value)
+		fe_write(fe, key, value);
+	else
+		fe_remove(fe, key);
+	fe_set_state(fe, 3);
+	rc = fe_wait_backend(fe, 1u << 4 | 1u << 5 | 1u << 6, 300);	/* it may also stay at 2 */
+	verdict(a, rc != 4, "backend connected with %s=\"%.20s\"", key, value ? value : "(missing)");
+	fe->connected = false;
+}
+
+static void bad_nodes(struct attack *a, const char *key, const char *const *values)
+{
+	bool old = a->fe->cfg.old_keys;
+
+	a->fe->cfg.old_keys = !strcmp(key, "ring-ref") || old;
+	for (; *values; values++)
+		one_bad_node(a, key, *values);
+	a->fe->cfg.old_keys = old;
+	a->ring_lost = true;
+}
+
+/* H16: nodes that are missing or nonsense. */
+static void bad_node_values(struct attack *a)
+{
+	static const char *const refs[] = { "", "-1", "4294967296", "4294967295", "0", "0x10", " 9", "9 ", "abc", "1e3", NULL };
+	static const char *const ports[] = { "", "-1", "0", "4294967296", "4294967295", "1023", "2147483648", "0x1", "x", NULL };
+	static const char *const protocols[] = { "", "x86_65-abi", "native", "x86_64-abi ", "arm-abi", NULL };
+
+	bad_nodes(a, "ring-ref", refs);
+	bad_nodes(a, "event-channel", ports);
+	bad_nodes(a, "protocol", protocols);
+	one_bad_node(a, "ring-ref", NULL);
+	one_bad_node(a, "event-channel", NULL);
+}
+
+/* H17: sizes of the ring. */
+static void bad_ring_orders(struct attack *a)
+{
+	static const char *const orders[] = { "-1", "5", "31", "32", "64", "4294967295", "4294967296", "abc", "", "1x", NULL };
+
+	bad_nodes(a, "ring-page-order", orders);
+}
+
+/* H19: indirect pages and inner operations. */
+static void bad_indirect(struct attack *a)
+{
+	static const uint8_t ops[] = { 2, 3, 5, 6, 7, 255 };
+	uint32_t bad[] = { UINT32_MAX, 0, SIM_GRANTS };
+	struct blkif_request_segment *seg = sim_page(a->fe->guest, a->fe->req[0].first_page + 15);
+
+	for (unsigned i = 0; i < sizeof(ops); i++)
+		one_indirect(a, good_indirect(a, ops[i]), BLKIF_RSP_ERROR, "bad inner operation");
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct blkif_request_indirect q = good_indirect(a, BLKIF_OP_READ);
+
+		q.indirect_grefs[0] = bad[i];
+		one_indirect(a, q, BLKIF_RSP_ERROR, "bad grant of the indirect page");
+		q = good_indirect(a, BLKIF_OP_READ);
+		seg[11].gref = bad[i];
+		one_indirect(a, q, BLKIF_RSP_ERROR, "bad grant in the indirect page");
+		q = good_indirect(a, BLKIF_OP_WRITE);
+		seg[3].last_sect = 8;
+		one_indirect(a, q, BLKIF_RSP_ERROR, "bad last sector in the indirect page");
+	}
+	one_indirect(a, good_indirect(a, BLKIF_OP_READ), BLKIF_RSP_OKAY, "a good indirect read");
+}
+
+/* Operations that are not offered. */
+static void unknown_operations(struct attack *a)
+{
+	static const uint8_t ops[] = { 2, 4, 5, 7, 8, 99, 128, 255 };
+
+	for (unsigned i = 0; i < sizeof(ops); i++) {
+		struct blkif_request q = good_request(a, ops[i]);
+
+		if (ops[i] == BLKIF_OP_DISCARD)
+			memset(q.seg, 0, sizeof(q.seg));	/* no sectors, where it is offered after all */
+		one_request(a, q, BLKIF_RSP_ERROR, "an unknown operation");
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct attack *a);
+} attacks[] = {
+	{ "H1", req_prod_jumps }, { "H2", slot_flipping }, { "H3", answer_padding }, { "H4", segment_counts },
+	{ "H5", segment_bounds }, { "H6", sector_bounds }, { "H7", same_ids }, { "H8", event_storm },
+	{ "H9", xenstore_storm }, { "H10", state_toggling }, { "H11", data_in_flight }, { "H13", bad_grants },
+	{ "H16", bad_node_values }, { "H17", bad_ring_orders }, { "H19", bad_indirect }, { "ops", unknown_operations },
+};
+
+static char *list(void)
+{
+	char *s = strdup("");
+
+	for (unsigned i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
+		char *t = fmt("%s%s\"%s\"", s, i ? "," : "", attacks[i].name);
+
+		free(s);
+		s = t;
+	}
+	return fmt("{\"ok\":true,\"attacks\":[%s],\"variants_of_H1\":[\"over\",\"back\",\"max\"]}", s);
+}
+
+static void give_pages(struct attack *a)
+{
+	for (unsigned i = 0; i < 16; i++)
+		a->ref[i] = (uint32_t)sim_grant_give(a->fe->guest, 0, a->fe->req[0].first_page + i, false);
+}
+
+static void end_pages(struct attack *a)
+{
+	for (unsigned i = 0; i < 16; i++)
+		if (sim_grant_end(a->fe->guest, a->ref[i]) == -EBUSY)
+			verdict(a, false, "a page of an answered request is still in use");
+}
+
+/* After an attack on the ring: the backend lets go of it, and serves a new one. */
+static void expect_ring_lost(struct attack *a)
+{
+	struct frontend *fe = a->fe;
+	int rc;
+
+	if (fe->connected)
+		rc = fe_wait_backend(fe, 1u << 5 | 1u << 6, ANSWER_MS);
+	else
+		rc = 0;
+	verdict(a, rc >= 0, "the backend kept a hostile ring (state %d)", fe->be_state);
+	fe->connected = false;
+	rc = start_again(a);
+	if (rc == 0)
+		rc = fe_connect(fe, ANSWER_MS);
+	verdict(a, rc == 0, "no new connection after the attack: %s (backend state %d)", strerror(-rc), fe->be_state);
+}
+
+/* Ordinary load, at once and synchronously. */
+static void expect_service(struct attack *a)
+{
+	struct load *l = a->l;
+	int64_t end = now_ns() + 10ll * 1000000000;
+
+	load_start(l, JOB_MIXED, 64);
+	while (load_issue(l) && now_ns() < end)
+		fe_wait(a->fe, -1, 100);
+	verdict(a, load_ok(l) && l->res.reads + l->res.writes >= 64, "ordinary load after the attack: %s",
+		l->message[0] ? l->message : a->fe->message[0] ? a->fe->message : "not served");
+	l->job = JOB_NONE;
+}
+
+static char *run(struct load *l, unsigned which, const char *name, const char *variant)
+{
+	struct attack a = { .l = l, .fe = l->fe, .variant = variant };
+	char *out;
+
+	if (!l->fe->connected)
+		return fmt("{\"ok\":false,\"hostile\":\"%s\",\"message\":\"not connected\"}", name);
+	give_pages(&a);
+	l->fe->raw = true;
+	attacks[which].run(&a);
+	if (a.ring_lost)
+		expect_ring_lost(&a);
+	l->fe->raw = false;
+	end_pages(&a);
+	expect_service(&a);
+	for (char *p = a.message; *p; p++)
+		if (*p == '"')
+			*p = '\'';
+	out = fmt("{\"ok\":%s,\"hostile\":\"%s\",\"cases\":%u,\"failed\":%u,\"connected\":%s,\"backend_state\":%d,"
+		  "\"message\":\"%s\"}", a.failed ? "false" : "true", name, a.cases, a.failed,
+		  l->fe->connected ? "true" : "false", l->fe->be_state, a.message);
+	return out;
+}
+
+char *hostile_run(struct load *l, const char *name)
+{
+	char word[32] = "", variant[32] = "";
+
+	sscanf(name, "%31s %31s", word, variant);
+	if (!strcmp(word, "list"))
+		return list();
+	for (unsigned i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
+		if (!strcmp(attacks[i].name, word))
+			return run(l, i, name, variant);
+	return fmt("{\"ok\":false,\"hostile\":\"%s\",\"message\":\"no such attack; see hostile list\"}", name);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Load on a disk, judged by the model; see load.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "load.h"
+#include "toolstack.h"
+
+static uint64_t rnd(struct load *l)
+{
+	l->random ^= l->random << 13;
+	l->random ^= l->random >> 7;
+	l->random ^= l->random << 17;
+	return l->random;
+}
+
+static void latency_add(struct latencies *t, int64_t ns)
+{
+	uint64_t us = (uint64_t)ns / 1000 + 1;
+	unsigned log = 63 - (unsigned)__builtin_clzll(us);
+	unsigned frac = log < 4 ? (unsigned)(us << (4 - log)) & 15 : (unsigned)(us >> (log - 4)) & 15;
+
+	t->bucket[log * 16 + frac]++;
+	t->count++;
+	if (ns > t->max_ns)
+		t->max_ns = ns;
+}
+
+/* The upper bound, in microseconds, of the bucket in which this share of all samples ends. */
+static uint64_t latency_us(const struct latencies *t, double share)
+{
+	uint64_t want = (uint64_t)((double)t->count * share), seen = 0;
+
+	for (unsigned i = 0; i < 64 * 16; i++) {
+		seen += t->bucket[i];
+		if (seen > want)
+			return (uint64_t)((double)(1ull << (i / 16)) * (1.0 + (i % 16 + 1) / 16.0));
+	}
+	return (uint64_t)t->max_ns / 1000;
+}
+
+static void complain(struct load *l, const struct request *r, uint64_t sector, const char *what)
+{
+	if (l->message[0])
+		return;
+	snprintf(l->message, sizeof(l->message), "%s of sectors %llu+%u, sector %llu: %s",
+		 r->op == BLKIF_OP_READ ? "read" : r->op == BLKIF_OP_WRITE ? "write" : "flush",
+		 (unsigned long long)r->sector, r->sectors, (unsigned long long)sector, what);
+	fprintf(stderr, "blkfront-sim: %s\n", l->message);
+}
+
+static void read_completed(struct load *l, struct request *r)
+{
+	const uint8_t *data = fe_request_data(l->fe, r);
+
+	for (uint32_t i = 0; i < r->sectors; i++) {
+		const char *why = model_check(&l->model, r->sector + i, data + i * SECTOR, r->floor[i]);
+
+		if (why) {
+			l->res.mismatches++;
+			complain(l, r, r->sector + i, why);
+		} else if (l->job == JOB_VERIFY) {
+			model_settle(&l->model, r->sector + i, data + i * SECTOR);
+		}
+	}
+	l->res.reads++;
+}
+
+static void write_completed(struct load *l, struct request *r)
+{
+	for (uint32_t i = 0; i < r->sectors; i++)
+		if (l->model.floor[r->sector + i] < r->oldest_seq)
+			l->model.floor[r->sector + i] = (uint32_t)r->oldest_seq;
+	l->res.writes++;
+}
+
+static void completed(void *ctx, struct request *r)
+{
+	struct load *l = ctx;
+	int64_t now = now_ns();
+
+	if (now - l->progress_ns > l->res.longest_gap_ns)
+		l->res.longest_gap_ns = now - l->progress_ns;
+	l->progress_ns = now;
+	latency_add(&l->res.lat, now - r->issued_ns);
+	if (r->status != BLKIF_RSP_OKAY) {
+		l->res.errors++;
+		l->res.unsupported += r->status == BLKIF_RSP_EOPNOTSUPP;
+		complain(l, r, r->sector, r->status == BLKIF_RSP_EOPNOTSUPP ? "not supported" : "I/O error");
+	} else if (r->op == BLKIF_OP_READ) {
+		read_completed(l, r);
+	} else if (r->op == BLKIF_OP_WRITE) {
+		write_completed(l, r);
+	} else {
+		l->res.flushes++;
+	}
+}
+
+int load_init(struct load *l, struct frontend *fe, const char *model_path, uint64_t seed)
+{
+	uint32_t segs = fe->cfg.max_segs;
+	int rc = fe->sectors <= LOAD_SCRATCH ? -ENOSPC : model_open(&l->model, model_path, fe->sectors, seed);
+
+	if (rc < 0)
+		return rc;
+	l->fe = fe;
+	l->random = seed * 0x9e3779b97f4a7c15ull ^ (uint64_t)now_ns();
+	l->sectors = fe->sectors - LOAD_SCRATCH;
+	if (segs > BLKIF_MAX_SEGMENTS_PER_REQUEST && segs > fe->max_indirect)
+		segs = fe->max_indirect > BLKIF_MAX_SEGMENTS_PER_REQUEST ? fe->max_indirect
+									 : BLKIF_MAX_SEGMENTS_PER_REQUEST;
+	l->max_size = segs * SECTORS_PER_PAGE;
+	if (l->max_size > l->sectors)
+		l->max_size = (uint32_t)l->sectors;
+	fe->completed = completed;
+	fe->ctx = l;
+	return 0;
+}
+
+void load_start(struct load *l, enum job_kind job, uint64_t ops)
+{
+	memset(&l->res, 0, sizeof(l->res));
+	l->message[0] = '\0';
+	l->job = job;
+	l->left = ops;
+	if (job == JOB_VERIFY) {
+		l->next = l->first;
+		l->left = FOREVER;
+	}
+}
+
+void load_stop(struct load *l)
+{
+	l->left = 0;
+}
+
+static void issue_write(struct load *l, struct request *r, uint64_t sector, uint32_t sectors)
+{
+	uint64_t seq = ++l->model.h->next_seq, oldest = seq;
+	uint8_t *data = fe_request_data(l->fe, r);
+
+	for (unsigned i = 0; i < l->fe->cfg.depth; i++) {
+		struct request *o = &l->fe->req[i];
+
+		if (o->busy && o->op == BLKIF_OP_WRITE && o->sector < sector + sectors &&
+		    sector < o->sector + o->sectors && o->seq < oldest)
+			oldest = o->seq;
+	}
+	r->seq = seq;
+	r->oldest_seq = oldest;
+	for (uint32_t i = 0; i < sectors; i++) {
+		sector_fill(data + i * SECTOR, l->model.h->seed, sector + i, seq);
+		l->model.hi[sector + i] = (uint32_t)seq;
+	}
+	fe_request_put(l->fe, r, BLKIF_OP_WRITE, sector, sectors);
+}
+
+static void issue_read(struct load *l, struct request *r, uint64_t sector, uint32_t sectors)
+{
+	memset(fe_request_data(l->fe, r), 0xa5, (size_t)sectors * SECTOR);
+	memcpy(r->floor, l->model.floor + sector, sectors * sizeof(uint32_t));
+	fe_request_put(l->fe, r, BLKIF_OP_READ, sector, sectors);
+}
+
+/* Where and how much, in multiples of the disk's sector size. */
+static void choose(struct load *l, uint64_t *sector, uint32_t *sectors)
+{
+	uint32_t unit = l->fe->sector_size / SECTOR;
+	uint32_t n = l->size ? l->size : (uint32_t)(rnd(l) % l->max_size) + 1;
+	uint64_t end = l->first + l->sectors;
+
+	n = n < unit ? unit : n / unit * unit;
+	if (n > l->max_size)
+		n = l->max_size / unit * unit;
+	if (n > l->sectors)
+		n = (uint32_t)l->sectors;
+	if (l->sequential || l->job == JOB_VERIFY) {
+		if (l->job == JOB_VERIFY)
+			n = l->max_size;
+		if (l->next < l->first || l->next >= end)
+			l->next = l->first;
+		*sector = l->next;
+		*sectors = n < end - l->next ? n : (uint32_t)(end - l->next);
+		l->next += *sectors;
+	} else {
+		*sector = l->first + rnd(l) % (l->sectors - n + 1) / unit * unit;
+		*sectors = n;
+	}
+}
+
+static void issue_one(struct load *l, struct request *r)
+{
+	uint64_t sector;
+	uint32_t sectors;
+	bool write = l->job == JOB_WRITE || (l->job == JOB_MIXED && rnd(l) % 2);
+
+	if (l->job == JOB_FLUSH || (l->job == JOB_MIXED && l->flush_every && l->fe->flush &&
+				    rnd(l) % l->flush_every == 0)) {
+		fe_request_put(l->fe, r, BLKIF_OP_FLUSH_DISKCACHE, 0, 0);
+		return;
+	}
+	choose(l, &sector, &sectors);
+	if (write)
+		issue_write(l, r, sector, sectors);
+	else
+		issue_read(l, r, sector, sectors);
+	if (l->job == JOB_VERIFY && l->next >= l->first + l->sectors)
+		l->left = 1;			/* the caller counts it down: this was the last */
+}
+
+bool load_issue(struct load *l)
+{
+	struct request *r;
+	bool any = false;
+
+	while (l->job && l->left && !l->suspended && (r = fe_request_get(l->fe))) {
+		if (l->fe->in_flight == 0)
+			l->progress_ns = now_ns();
+		issue_one(l, r);
+		if (l->left != FOREVER)
+			l->left--;
+		any = true;
+	}
+	if (any)
+		fe_push(l->fe);
+	return l->job && (l->left || l->fe->in_flight) && l->fe->connected && !l->fe->violations;
+}
+
+bool load_ok(const struct load *l)
+{
+	return !l->res.errors && !l->res.mismatches && !l->fe->violations && l->fe->connected;
+}
+
+static char *json_string(const char *s)
+{
+	char *out = malloc(strlen(s) * 2 + 3), *p = out;
+
+	*p++ = '"';
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			*p++ = '\\';
+		*p++ = (unsigned char)*s < 32 ? ' ' : *s;
+	}
+	strcpy(p, "\"");
+	return out;
+}
+
+char *load_json(const struct load *l, const char *what)
+{
+	const struct results *r = &l->res;
+	const struct frontend *fe = l->fe;
+	int64_t gap = r->longest_gap_ns, now = now_ns();
+	char *cmd = json_string(what);
+	char *msg = json_string(fe->message[0] ? fe->message : l->message), *out;
+
+	if (fe->in_flight && now - l->progress_ns > gap)
+		gap = now - l->progress_ns;
+	out = fmt("{\"ok\":%s,\"command\":%s,\"ops\":%llu,\"reads\":%llu,\"writes\":%llu,\"flushes\":%llu,"
+		  "\"errors\":%llu,\"unsupported\":%llu,\"mismatches\":%llu,\"violations\":%llu,\"in_flight\":%u,"
+		  "\"longest_gap_ms\":%.3f,\"p50_us\":%llu,\"p99_us\":%llu,\"max_us\":%lld,\"connected\":%s,"
+		  "\"backend_state\":%d,\"sectors\":%llu,\"message\":%s}",
+		  load_ok(l) ? "true" : "false", cmd, (unsigned long long)(r->reads + r->writes + r->flushes),
+		  (unsigned long long)r->reads, (unsigned long long)r->writes, (unsigned long long)r->flushes,
+		  (unsigned long long)r->errors, (unsigned long long)r->unsupported,
+		  (unsigned long long)r->mismatches, (unsigned long long)fe->violations, fe->in_flight,
+		  (double)gap / 1e6, (unsigned long long)latency_us(&r->lat, 0.5),
+		  (unsigned long long)latency_us(&r->lat, 0.99), (long long)(r->lat.max_ns / 1000),
+		  fe->connected ? "true" : "false", fe->be_state, (unsigned long long)fe->sectors, msg);
+	free(cmd);
+	free(msg);
+	return out;
+}
