@@ -13,7 +13,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 CC ?= gcc
 SAN ?=
-B := build$(if $(SAN),-san)
+B ?= build$(if $(SAN),-san)
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog 2>/dev/null)
 
 PACKAGES := xenstore xengnttab xenevtchn xentoollog libcrypto liburing jansson libisal libbsd blkid
@@ -30,7 +30,7 @@ say = $(if $(V),,@echo "  $(1)	$(2)")
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-unit check-sim check-xen-sim sim fuzz install deb clean
+.PHONY: all check check-unit check-sim check-xen-sim check-fuzz check-scripts sim fuzz install deb clean
 all:
 
 # ---- objects ----
@@ -122,12 +122,23 @@ sim: $(B)/tests/sim/sim
 check-xen-sim: $(PROGRAMS) xen-sim
 	$(Q)tests/xen-sim/run
 
-FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
-fuzz: $(FUZZ)
-$(B)/fuzz/%: tests/fuzz/%.c $(LIBRARY_OBJ:$(B)/%.o=%.c)
-	$(call say,FUZZ,$@)
+FUZZ := $(patsubst tests/fuzz/%.c,build-fuzz/fuzz/%,$(wildcard tests/fuzz/*.c))
+fuzz:
+	$(Q)$(MAKE) --no-print-directory B=build-fuzz CC=clang-14 CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined" $(FUZZ)
+
+build-fuzz/fuzz/%: build-fuzz/tests/fuzz/%.o build-fuzz/libdrbdx.a
+	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)clang-14 $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(filter-out config/% xenstore/%,$(filter %.c,$^)) $(LIBS)
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+# Each target over its corpus and a few thousand fresh inputs: enough to see that it builds and holds.
+check-fuzz: fuzz
+	$(Q)for f in $(FUZZ); do echo "  FUZZ	$$f"; \
+		mkdir -p $$f.corpus; $$f -runs=20000 -max_total_time=10 $$f.corpus $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) >$$f.log 2>&1 || { tail -n 30 $$f.log; exit 1; }; done
+
+SCRIPTS := $(shell git ls-files 2>/dev/null | xargs -r grep -lE '^\#!/bin/(ba)?sh' 2>/dev/null)
+check-scripts:
+	$(Q)shellcheck $(SCRIPTS)
 
 # ---- installation ----
 
@@ -138,6 +149,6 @@ deb:
 	$(Q)debian/build-packages $(CURDIR)/$(B)/deb
 
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-clang build-fuzz
 
 -include $(filter-out $(B)/tests/xen-sim/tools/%,$(wildcard $(B)/*.d $(B)/*/*.d $(B)/*/*/*.d))

@@ -10,10 +10,12 @@
 
 #define ADDRESS_TEXT 64u
 
-/* "192.0.2.1:7789", "[2001:db8::1]:7789"; without the port "192.0.2.1", "2001:db8::1". `out` has ADDRESS_TEXT bytes. */
+/* "192.0.2.1:7789", "[2001:db8::1]:7789"; without the port "192.0.2.1", "2001:db8::1". `out` has
+ * ADDRESS_TEXT bytes. */
 void address_text(const struct sockaddr_storage *a, bool with_port, char *out);
 
-/* <0, 0, >0 as the addresses compare, bytewise; IPv4 before IPv6. *ports likewise, if they are of one family. */
+/* <0, 0, >0 as the addresses compare, bytewise; IPv4 before IPv6. *ports likewise, if they are of one
+ * family. */
 int address_compare(const struct sockaddr_storage *a, const struct sockaddr_storage *b, int *ports);
 
 #endif

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * auth.c: the proof: HMAC over label, prover's role, protocol version, resource and both nonces, in this order and with these sizes:
+ * auth.c: the proof: HMAC over label, prover's role, protocol version, resource and both nonces, in this
+ * order and with these sizes:
  *
- *   "drbdx auth v1" (13 bytes) | role be16 | version be16 | length of the name be16 | name | listener's nonce (32) | connector's nonce (32)
+ *   "drbdx auth v1" (13 bytes) | role be16 | version be16 | length of the name be16 | name | listener's nonce
+ *   (32) | connector's nonce (32)
  *
- * The role makes a proof useless in the other direction (no reflection), the nonces on any other connection (no replay), the resource for any other resource with
- * the same secret.  Only the name has a variable length, and that stands before it, so that two different contexts never give the same message.
+ * The role makes a proof useless in the other direction (no reflection), the nonces on any other connection
+ * (no replay), the resource for any other resource with the same secret.  Only the name has a variable
+ * length, and that stands before it, so that two different contexts never give the same message.
  */
 #include "backend/auth.h"
 
@@ -64,7 +67,8 @@ int auth_proof(const struct auth_context *c, enum auth_role prover, struct packe
 {
 	struct message m = compose(c, prover);
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)c->alg, 0), OSSL_PARAM_construct_end(),
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)c->alg, 0),
+		OSSL_PARAM_construct_end(),
 	};
 	EVP_MAC *mac = NULL;
 	EVP_MAC_CTX *ctx = NULL;
@@ -102,5 +106,6 @@ bool auth_verify(const struct auth_context *c, enum auth_role prover, const stru
 
 	if (auth_proof(c, prover, &expected))
 		return false;
-	return expected.mac_length == proof->mac_length && !CRYPTO_memcmp(expected.mac, proof->mac, sizeof(expected.mac));
+	return expected.mac_length == proof->mac_length &&
+	       !CRYPTO_memcmp(expected.mac, proof->mac, sizeof(expected.mac));
 }

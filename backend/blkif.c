@@ -38,11 +38,10 @@ refuse(enum blkif_verdict verdict, const struct words *why, const char *fmt, ...
 {
 	va_list ap;
 
-	if (why->size) {
-		va_start(ap, fmt);
+	va_start(ap, fmt);
+	if (why->size)
 		vsnprintf(why->buf, why->size, fmt, ap);
-		va_end(ap);
-	}
+	va_end(ap);
 	return verdict;
 }
 

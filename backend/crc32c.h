@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Check value: crc32c("123456789", 9) is 0xe3069283.  A checksum over two pieces is crc32c_more(crc32c(a, …), b, …). */
+/* Check value: crc32c("123456789", 9) is 0xe3069283.  A checksum over two pieces is crc32c_more(crc32c(a,
+ * …), b, …). */
 uint32_t crc32c(const void *bytes, size_t length);
 uint32_t crc32c_more(uint32_t crc, const void *bytes, size_t length);
 

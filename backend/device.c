@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * device.c: all devices of this host: found through watches, kept while xenstored is away, reached by block-drbdx.
+ * device.c: all devices of this host: found through watches, kept while xenstored is away, reached by
+ * block-drbdx.
  *
- * Watches only mark devices as touched; each touched device is then looked at once (vbd.c). Three watches for all (the two
- * backend directories and @releaseDomain), and one on each frontend's state, not on its directory: a guest can make us
- * look, not read its history.
+ * Watches only mark devices as touched; each touched device is then looked at once (vbd.c). Three watches for
+ * all (the two backend directories and @releaseDomain), and one on each frontend's state, not on its
+ * directory: a guest can make us look, not read its history.
  *
- * While xenstored is away, rings are served on. When it is back, everything is watched, scanned and compared again. A
- * node of ours in Dom0's directory tells whether it came back with its contents: if not, "the directory is gone" says
- * nothing about the device.
+ * While xenstored is away, rings are served on. When it is back, everything is watched, scanned and compared
+ * again. A node of ours in Dom0's directory tells whether it came back with its contents: if not, "the
+ * directory is gone" says nothing about the device.
  */
 #include "backend/vbd.h"
 
@@ -123,7 +124,8 @@ static const char *strip_params(const char *params)
 	return params;
 }
 
-/* What the toolstack wrote. -ENOENT: not our device, or gone; -EINVAL: ours, but not to be served (logged). */
+/* What the toolstack wrote. -ENOENT: not our device, or gone; -EINVAL: ours, but not to be served (logged).
+ */
 static int read_device(struct devices *d, struct vbd *v)
 {
 	char script[STORE_PATH], params[METADATA_NAME_MAX + 16], text[32];
@@ -141,7 +143,8 @@ static int read_device(struct devices *d, struct vbd *v)
 	}
 	store_read(d->store, v->path, "params", params, sizeof(params));
 	name = strip_params(params);
-	if (strlen(name) < sizeof(v->resource_name))	/* a longer name is nobody's: left empty, refused by add */
+	if (strlen(name) <
+	    sizeof(v->resource_name)) /* a longer name is nobody's: left empty, refused by add */
 		memcpy(v->resource_name, name, strlen(name) + 1);
 	store_read(d->store, v->path, "dev", v->dev, sizeof(v->dev));
 	store_read(d->store, v->path, "mode", text, sizeof(text));
@@ -276,14 +279,15 @@ static void check_contents(struct devices *d)
 {
 	char text[32];
 	bool kept = !store_read(d->store, INSTANCE, "", text, sizeof(text));
+	struct vbd *v;
 
 	if (d->connected_before && !kept && !TAILQ_EMPTY(&d->list)) {
-		d->tree_lost = true;
-		log_error(NULL, "xenstored came back without its contents: disks are served on, but guests and toolstack "
-			  "cannot see them until they are started again");
+		TAILQ_FOREACH(v, &d->list, link)
+			v->unseen = true;
+			log_error(NULL, "xenstored came back without its contents: disks are served on, but "
+					"guests and toolstack "
+					"cannot see them until they are started again");
 	}
-	if (TAILQ_EMPTY(&d->list))
-		d->tree_lost = false;
 	snprintf(text, sizeof(text), "%ld", (long)getpid());
 	store_write(d->store, INSTANCE, text);
 }
@@ -401,7 +405,8 @@ void devices_event(struct devices *d)
 		rc = store_next(d->store, path, sizeof(path), token, sizeof(token));
 		if (rc <= 0)
 			break;
-		if (!strcmp(path, last[0]) && !strcmp(token, last[1]))	/* a storm on one node costs only this */
+		if (!strcmp(path, last[0]) &&
+		    !strcmp(token, last[1])) /* a storm on one node costs only this */
 			continue;
 		strcpy(last[0], path);
 		strcpy(last[1], token);
@@ -451,7 +456,8 @@ int devices_fd(const struct devices *d)
 	return d->store ? store_fd(d->store) : -1;
 }
 
-int devices_new(device_find_fn *find, void *find_ctx, struct mailbox *control, struct devices **out, char *why, size_t why_size)
+int devices_new(device_find_fn *find, void *find_ctx, struct mailbox *control, struct devices **out,
+		char *why, size_t why_size)
 {
 	struct devices *d = calloc(1, sizeof(*d));
 	char text[RESOURCE_TEXT];
@@ -535,8 +541,9 @@ static int check_add(struct devices *d, struct vbd *v, const char *path, char *w
 		return -ENODEV;
 	}
 	if (v->claim != CLAIM_NONE) {
-		snprintf(why, size, v->claim == CLAIM_RELEASING ? "the disk is still being released: try again" :
-			 "the disk is already attached, or being attached");
+		snprintf(why, size,
+			 v->claim == CLAIM_RELEASING ? "the disk is still being released: try again"
+						     : "the disk is already attached, or being attached");
 		return -EBUSY;
 	}
 	if (!v->script_mode) {
@@ -548,10 +555,13 @@ static int check_add(struct devices *d, struct vbd *v, const char *path, char *w
 			 *v->resource_name ? v->resource_name : "with an empty name");
 		return -ENOENT;
 	}
-	/* A guest that agreed with xen-blkback on what is not served would wait for ever: better to refuse the disk. */
+	/* A guest that agreed with xen-blkback on what is not served would wait for ever: better to refuse
+	 * the disk. */
 	state = frontend_state(d->store, v->frontend);
 	if (state == XENBUS_INITIALISED || state == XENBUS_CONNECTED)
-		return frontend_read(d->store, v->frontend, v->domid, &ring, why, size) == -EINVAL ? -EOPNOTSUPP : 0;
+		return frontend_read(d->store, v->frontend, v->domid, &ring, why, size) == -EINVAL
+			       ? -EOPNOTSUPP
+			       : 0;
 	return 0;
 }
 
@@ -617,13 +627,13 @@ void device_remove(struct devices *d, const char *path, resource_reply_fn *reply
 
 	advance(d, clock_ms());
 	if (v)
-		run_one(d, v);			/* the watch may not have told yet that the toolstack removes it */
+		run_one(d, v); /* the watch may not have told yet that the toolstack removes it */
 	v = find_path(d, path, false);
 	if (!v || v->claim == CLAIM_NONE) {
 		reply(ctx, 0, "");
 		return;
 	}
-	if (!leaving(v) && v->phase != XENBUS_PHASE_CLOSED && !d->tree_lost) {
+	if (!leaving(v) && v->phase != XENBUS_PHASE_CLOSED && !v->unseen) {
 		reply(ctx, -EBUSY, "the disk is attached: detach it with xl block-detach");
 		return;
 	}
@@ -671,12 +681,19 @@ const char *devices_problem(const struct devices *d)
 {
 	char *text = ((struct devices *)d)->problem;
 	uint64_t now = clock_ms();
+	const struct vbd *v;
 
+	TAILQ_FOREACH(v, &d->list, link)
+		if (v->unseen)
+			break;
 	if (!d->store)
-		snprintf(text, sizeof(d->problem), "xenstored has not answered for %" PRIu64 " s: disks are served on, "
-			 "devices do not come or go", (now > d->away_ms ? now - d->away_ms : 0) / 1000);
-	else if (d->tree_lost)
-		snprintf(text, sizeof(d->problem), "xenstored came back without its contents: disks are served on, "
+		snprintf(text, sizeof(d->problem),
+			 "xenstored has not answered for %" PRIu64 " s: disks are served on, "
+			 "devices do not come or go",
+			 (now > d->away_ms ? now - d->away_ms : 0) / 1000);
+	else if (v)
+		snprintf(text, sizeof(d->problem),
+			 "xenstored came back without its contents: disks are served on, "
 			 "but cannot be seen or detached");
 	else
 		return NULL;

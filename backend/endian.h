@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * endian.h: integers as they stand on the wire and on disk.  A structure around each of them makes a forgotten byte swap a compile error; they are packed, so
- * that layouts have no hidden padding and may lie at any address.
+ * endian.h: integers as they stand on the wire and on disk.  A structure around each of them makes a
+ * forgotten byte swap a compile error; they are packed, so that layouts have no hidden padding and may lie at
+ * any address.
  */
 #ifndef DRBDX_BACKEND_ENDIAN_H
 #define DRBDX_BACKEND_ENDIAN_H

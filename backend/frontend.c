@@ -2,9 +2,9 @@
 /*
  * frontend.c: see frontend.h.
  *
- * Spellings that are in use (xen/io/blkif.h and the frontends themselves): one page as `ring-ref`, or as `ring-ref0` when
- * `ring-page-order` is written as 0; several pages as `ring-ref0`…; the number of pages as `ring-page-order`, or as
- * `num-ring-pages` by frontends that know only the older key.
+ * Spellings that are in use (xen/io/blkif.h and the frontends themselves): one page as `ring-ref`, or as
+ * `ring-ref0` when `ring-page-order` is written as 0; several pages as `ring-ref0`…; the number of pages as
+ * `ring-page-order`, or as `num-ring-pages` by frontends that know only the older key.
  */
 #include "backend/frontend.h"
 
@@ -36,15 +36,15 @@ int frontend_state(struct store *s, const char *path)
 }
 
 /* -ENOENT when the key is missing and may be; -EINVAL with words when its value is not a number in range. */
-static int number(struct store *s, const char *path, const char *key, uint64_t min, uint64_t max, uint64_t *out,
-		  char *why, size_t why_size)
+static int number(struct store *s, const char *path, const char *key, uint64_t min, uint64_t max,
+		  uint64_t *out, char *why, size_t why_size)
 {
 	int rc = store_number(s, path, key, min, max, out);
 
 	if (!rc || rc == -ENOENT || rc == -EIO)
 		return rc;
-	snprintf(why, why_size, "the frontend's %s is not a number from %llu to %llu", key, (unsigned long long)min,
-		 (unsigned long long)max);
+	snprintf(why, why_size, "the frontend's %s is not a number from %llu to %llu", key,
+		 (unsigned long long)min, (unsigned long long)max);
 	return -EINVAL;
 }
 
@@ -64,9 +64,11 @@ static int read_protocol(struct store *s, const char *path, char *why, size_t wh
 	if (!rc && !strcmp(text, "x86_64-abi"))
 		return 0;
 	if (rc == -ENOENT)
-		snprintf(why, why_size, "the frontend names no protocol, which means x86_32-abi; only x86_64-abi is served");
+		snprintf(why, why_size,
+			 "the frontend names no protocol, which means x86_32-abi; only x86_64-abi is served");
 	else
-		snprintf(why, why_size, "the frontend's protocol is %s; only x86_64-abi is served", rc ? "unreadable" : text);
+		snprintf(why, why_size, "the frontend's protocol is %s; only x86_64-abi is served",
+			 rc ? "unreadable" : text);
 	return -EINVAL;
 }
 
@@ -79,13 +81,16 @@ static int read_queues(struct store *s, const char *path, char *why, size_t why_
 		return rc;
 	if (n == 1)
 		return 0;
-	snprintf(why, why_size, "the guest agreed on %llu queues with xen-blkback before drbdxd got the disk, and one is "
-		 "served: load xen-blkback with max_queues=1 or blacklist it, then detach and attach the disk again",
+	snprintf(why, why_size,
+		 "the guest agreed on %llu queues with xen-blkback before drbdxd got the disk, and one is "
+		 "served: load xen-blkback with max_queues=1 or blacklist it, then detach and attach the "
+		 "disk again",
 		 (unsigned long long)n);
 	return -EINVAL;
 }
 
-static int read_order(struct store *s, const char *path, uint64_t *order, bool *numbered, char *why, size_t why_size)
+static int read_order(struct store *s, const char *path, uint64_t *order, bool *numbered, char *why,
+		      size_t why_size)
 {
 	uint64_t pages = 1;
 	int rc = number(s, path, "ring-page-order", 0, RING_ORDER_MAX, order, why, why_size);
@@ -106,7 +111,8 @@ static int read_order(struct store *s, const char *path, uint64_t *order, bool *
 	return 0;
 }
 
-static int read_ref(struct store *s, const char *path, const char *key, uint32_t *ref, char *why, size_t why_size)
+static int read_ref(struct store *s, const char *path, const char *key, uint32_t *ref, char *why,
+		    size_t why_size)
 {
 	uint64_t v = 0;
 	int rc = number(s, path, key, 1, GRANT_REF_MAX, &v, why, why_size);
@@ -115,10 +121,11 @@ static int read_ref(struct store *s, const char *path, const char *key, uint32_t
 	return rc;
 }
 
-static int read_refs(struct store *s, const char *path, bool numbered, struct ring_params *out, char *why, size_t why_size)
+static int read_refs(struct store *s, const char *path, bool numbered, struct ring_params *out, char *why,
+		     size_t why_size)
 {
 	const unsigned int pages = 1u << out->order;
-	const char *const one[2] = { numbered ? "ring-ref0" : "ring-ref", numbered ? "ring-ref" : "ring-ref0" };
+	const char *const one[2] = {numbered ? "ring-ref0" : "ring-ref", numbered ? "ring-ref" : "ring-ref0"};
 	char key[32];
 	int rc;
 
@@ -137,7 +144,8 @@ static int read_refs(struct store *s, const char *path, bool numbered, struct ri
 	return 0;
 }
 
-int frontend_read(struct store *s, const char *path, uint32_t domid, struct ring_params *out, char *why, size_t why_size)
+int frontend_read(struct store *s, const char *path, uint32_t domid, struct ring_params *out, char *why,
+		  size_t why_size)
 {
 	uint64_t order = 0, port = 0;
 	bool numbered = false;

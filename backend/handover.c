@@ -305,7 +305,8 @@ void replicate_release(struct replicate *r, uint64_t now_ms)
 	switch (r->attachment) {
 	case ATTACHMENT_CLAIMING:
 		claim_refuse(r, -ECANCELED, "the request was withdrawn");
-		/* fall through */
+		r->ops->released(r->ctx);
+		break;
 	case ATTACHMENT_NONE:
 		r->ops->released(r->ctx);
 		break;

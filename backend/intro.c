@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * intro.c: the first packet of each side.  The version spoken is the lower one of the two maxima, if both sides know it.
+ * intro.c: the first packet of each side.  The version spoken is the lower one of the two maxima, if both
+ * sides know it.
  */
 #include "backend/intro.h"
 
@@ -32,27 +33,34 @@ static int refuse(char *why, size_t why_size, const char *fmt, ...)
 	return -EPROTO;
 }
 
-int intro_check(const struct intro_self *self, const struct packet_intro *peer, uint16_t *version, char *why, size_t why_size)
+int intro_check(const struct intro_self *self, const struct packet_intro *peer, uint16_t *version, char *why,
+		size_t why_size)
 {
 	const char *alg = self->alg ? self->alg : "";
 
 	*version = self->version_max < peer->version_max ? self->version_max : peer->version_max;
 	if (*version < self->version_min || *version < peer->version_min)
-		return refuse(why, why_size, "%s speaks versions %u to %u of the protocol, %s %u to %u: upgrade the older one", self->host,
-			      self->version_min, self->version_max, peer->host, peer->version_min, peer->version_max);
+		return refuse(
+			why, why_size,
+			"%s speaks versions %u to %u of the protocol, %s %u to %u: upgrade the older one",
+			self->host, self->version_min, self->version_max, peer->host, peer->version_min,
+			peer->version_max);
 	if (strcmp(self->resource, peer->resource))
-		return refuse(why, why_size, "wrong resource: at this address and port %s has '%.64s', %s has '%.64s'", self->host,
-			      self->resource, peer->host, peer->resource);
+		return refuse(why, why_size,
+			      "wrong resource: at this address and port %s has '%.64s', %s has '%.64s'",
+			      self->host, self->resource, peer->host, peer->resource);
 	if (!*alg != !peer->alg[0])
-		return refuse(why, why_size, "%s has a shared-secret, %s has none", *alg ? self->host : peer->host,
-			      *alg ? peer->host : self->host);
+		return refuse(why, why_size, "%s has a shared-secret, %s has none",
+			      *alg ? self->host : peer->host, *alg ? peer->host : self->host);
 	if (strcasecmp(alg, peer->alg))
-		return refuse(why, why_size, "the cram-hmac-alg differs: %s on %s, %s on %s", alg, self->host, peer->alg, peer->host);
+		return refuse(why, why_size, "the cram-hmac-alg differs: %s on %s, %s on %s", alg, self->host,
+			      peer->alg, peer->host);
 	return 0;
 }
 
-struct auth_context intro_context(const struct intro_self *self, enum auth_role role, const struct packet_intro *own,
-				  const struct packet_intro *peer, uint16_t version)
+struct auth_context intro_context(const struct intro_self *self, enum auth_role role,
+				  const struct packet_intro *own, const struct packet_intro *peer,
+				  uint16_t version)
 {
 	struct auth_context c = {
 		.alg = self->alg, .secret = self->secret, .resource = self->resource, .version = version,

@@ -11,15 +11,18 @@
 #include "backend/auth.h"
 #include "backend/wire.h"
 
-struct intro_self { const char *resource, *host, *alg, *secret; uint16_t version_min, version_max; };	/* alg, secret NULL: none */
+/* alg, secret NULL: none */
+struct intro_self { const char *resource, *host, *alg, *secret; uint16_t version_min, version_max; };
 
 void intro_compose(const struct intro_self *self, const uint8_t nonce[WIRE_NONCE], struct packet_intro *out);
 
 /* 0 and the version to speak, or -EPROTO with words that both sides understand (they name the hosts). */
-int intro_check(const struct intro_self *self, const struct packet_intro *peer, uint16_t *version, char *why, size_t why_size);
+int intro_check(const struct intro_self *self, const struct packet_intro *peer, uint16_t *version, char *why,
+		size_t why_size);
 
 /* Everything that the proofs cover. The strings stay self's. */
-struct auth_context intro_context(const struct intro_self *self, enum auth_role role, const struct packet_intro *own,
-				  const struct packet_intro *peer, uint16_t version);
+struct auth_context intro_context(const struct intro_self *self, enum auth_role role,
+				  const struct packet_intro *own, const struct packet_intro *peer,
+				  uint16_t version);
 
 #endif

@@ -51,7 +51,8 @@ bool all_zero(const void *bytes, size_t length)
 
 bool features_zero(const struct features *f)
 {
-	return !f->sectors && !f->block_size && !f->max_segments && !f->ring_order && !f->queues && !f->discard;
+	return !f->sectors && !f->block_size && !f->max_segments && !f->ring_order && !f->queues &&
+	       !f->discard;
 }
 
 const char *features_check(const struct features *f, const struct be_features *raw)
@@ -73,7 +74,8 @@ const char *features_check(const struct features *f, const struct be_features *r
 	return NULL;
 }
 
-/* Length in bytes of the UTF-8 character at `s` (`left` bytes there), 0 if it is not valid or a control character (C0, DEL, C1). */
+/* Length in bytes of the UTF-8 character at `s` (`left` bytes there), 0 if it is not valid or a control
+ * character (C0, DEL, C1). */
 static size_t character(const uint8_t *s, size_t left)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * layout.h: what the wire (wire.c) and the metadata (metadata.c) have in common: how generations, features and names are laid out and checked, and
- * the description of a field that docs/PROTOCOL.md and docs/METADATA.md are compared with.
+ * layout.h: what the wire (wire.c) and the metadata (metadata.c) have in common: how generations, features
+ * and names are laid out and checked, and the description of a field that docs/PROTOCOL.md and
+ * docs/METADATA.md are compared with.
  */
 #ifndef DRBDX_BACKEND_LAYOUT_H
 #define DRBDX_BACKEND_LAYOUT_H
@@ -40,9 +41,11 @@ bool features_zero(const struct features *f);
 /* NULL, or what is impossible about them, in words. */
 const char *features_check(const struct features *f, const struct be_features *raw);
 
-/* A text field of fixed size: UTF-8 without control characters, padded with NUL (all of `size` may be used). */
+/* A text field of fixed size: UTF-8 without control characters, padded with NUL (all of `size` may be
+ * used). */
 bool text_valid(const char *field, size_t size);
-void put_text(char *field, size_t size, const char *text);	/* cut at a character's boundary if too long, control characters become '?' */
+/* cut at a character's boundary if too long, control characters become '?' */
+void put_text(char *field, size_t size, const char *text);
 void get_text(char *text, const char *field, size_t size);	/* `text` has size + 1 bytes */
 
 #endif

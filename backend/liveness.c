@@ -3,9 +3,10 @@
  * liveness.c: decides from byte counters and the clock whether the peer is there.
  *
  * Invariants
- *  1. heard_ms is the last check that saw a counter move, or the start, or the end of a pause of our own loop; the verdict is DEAD when it is dead_ms ago.
- *  2. A check is due at least every late_ms; one that comes more than late_ms after it was due means that this node itself stood still, and the peer gets
- *     its full time again.
+ *  1. heard_ms is the last check that saw a counter move, or the start, or the end of a pause of our own
+ *     loop; the verdict is DEAD when it is dead_ms ago.
+ *  2. A check is due at least every late_ms; one that comes more than late_ms after it was due means that
+ *     this node itself stood still, and the peer gets its full time again.
  *  3. On a quiet line a PING is asked for ping_ms after something was heard, and again every ping_ms.
  */
 #include "backend/liveness.h"

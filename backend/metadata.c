@@ -4,16 +4,20 @@
  *
  * Invariants
  *  1. A copy counts only if magic, checksum, version and every field are right (P4).
- *  2. At every moment at least one copy is whole and holds a state that was once returned as durable, or the one being written.
- *  3. Sequence numbers only grow, also when a write failed half-way: no two different superblocks of a slot have the same number.
- *  4. A superblock of another owner (another device uuid) is never overwritten by metadata_write(), nor one in use by metadata_create().
+ *  2. At every moment at least one copy is whole and holds a state that was once returned as durable, or the
+ *     one being written.
+ *  3. Sequence numbers only grow, also when a write failed half-way: no two different superblocks of a slot
+ *     have the same number.
+ *  4. A superblock of another owner (another device uuid) is never overwritten by metadata_write(), nor one
+ *     in use by metadata_create().
  *
- * A write:   both copies at n ─> older copy: n+1 [write_copy] ─flush─> other copy: n+1 [write_copy] ─flush─> durable
+ * A write [write_both]:   both copies n ─> older copy n+1 ─flush─> other copy n+1 ─flush─> durable
  *
- * Crash argument: a power cut can spoil only the copy under the pen, and that is never the newest whole one.  Cut before the first flush, the slot reads
- * as n, as if the write had not begun; later, as n+1.  Nobody acts on n+1 before both flushes (P1, P2), so both readings are allowed.  A copy whose checksum is
- * right but whose content is impossible, or of a newer version, is not a torn write: falling back to the older copy could bring a given-away token back (P2),
- * so the slot is refused.
+ * Crash argument: a power cut can spoil only the copy under the pen, and that is never the newest whole
+ * one.  Cut before the first flush, the slot reads as n, as if the write had not begun; later, as
+ * n+1.  Nobody acts on n+1 before both flushes (P1, P2), so both readings are allowed.  A copy whose checksum
+ * is right but whose content is impossible, or of a newer version, is not a torn write: falling back to the
+ * older copy could bring a given-away token back (P2), so the slot is refused.
  */
 #include "backend/metadata.h"
 
@@ -57,8 +61,9 @@ static_assert(offsetof(struct disk_superblock, crc) == METADATA_BLOCK - 4, "crc"
 
 static const struct layout_field fields[] = {
 #define F(name) { #name, offsetof(struct disk_superblock, name), sizeof(((struct disk_superblock *)0)->name) }
-	F(magic), F(version), F(flags), F(sequence), F(name), F(device_uuid), F(token), F(zero), F(epoch), F(base), F(reservation),
-	F(gen), F(agreed), F(room), F(crc), { NULL, 0, 0 },
+	F(magic),  F(version), F(flags), F(sequence),	 F(name),	 F(device_uuid),
+	F(token),  F(zero),    F(epoch), F(base),	 F(reservation), F(gen),
+	F(agreed), F(room),    F(crc),	 { NULL, 0, 0 },
 #undef F
 };
 
@@ -69,7 +74,8 @@ const struct layout_field *metadata_fields(void)
 
 static const uint64_t copy_offset[2] = { METADATA_COPY_A, METADATA_COPY_B };
 
-static int say(int rc, char *why, size_t why_size, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static int say(int rc, char *why, size_t why_size, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 static int say(int rc, char *why, size_t why_size, const char *fmt, ...)
 {
 	va_list ap;
@@ -84,9 +90,14 @@ static int say(int rc, char *why, size_t why_size, const char *fmt, ...)
 void metadata_encode(const struct superblock *sb, uint8_t *block)
 {
 	struct disk_superblock d = {
-		.version = put_be32(VERSION), .flags = put_be32(sb->flags), .sequence = put_be64(sb->sequence),
-		.token = sb->token, .epoch = put_be64(sb->epoch), .base = put_be64(sb->base),
-		.reservation = put_be64(sb->reservation), .gen = put_generations(&sb->gen),
+		.version = put_be32(VERSION),
+		.flags = put_be32(sb->flags),
+		.sequence = put_be64(sb->sequence),
+		.token = sb->token,
+		.epoch = put_be64(sb->epoch),
+		.base = put_be64(sb->base),
+		.reservation = put_be64(sb->reservation),
+		.gen = put_generations(&sb->gen),
 		.agreed = put_features(&sb->agreed),
 	};
 
@@ -128,8 +139,9 @@ int metadata_decode(const uint8_t *block, struct superblock *sb, char *why, size
 	if (get_be32(d.crc) != crc32c(&d, offsetof(struct disk_superblock, crc)))
 		return say(-EBADMSG, why, why_size, "damaged metadata (wrong checksum)");
 	if (get_be32(d.version) != VERSION)
-		return say(-EPROTONOSUPPORT, why, why_size, "metadata of version %u; this program knows version %u",
-			   get_be32(d.version), VERSION);
+		return say(-EPROTONOSUPPORT, why, why_size,
+			   "metadata of version %u; this program knows version %u", get_be32(d.version),
+			   VERSION);
 	out.sequence = get_be64(d.sequence);
 	get_text(out.name, d.name, sizeof(d.name));
 	memcpy(out.device_uuid, d.device_uuid, sizeof(out.device_uuid));
@@ -147,7 +159,8 @@ int metadata_decode(const uint8_t *block, struct superblock *sb, char *why, size
 	return 0;
 }
 
-int metadata_choose(const uint8_t *a, const uint8_t *b, struct superblock *sb, int *newer, bool *heal, char *why, size_t why_size)
+int metadata_choose(const uint8_t *a, const uint8_t *b, struct superblock *sb, int *newer, bool *heal,
+		    char *why, size_t why_size)
 {
 	struct superblock copy[2];
 	char words[2][120] = { "", "" };
@@ -217,7 +230,8 @@ static int read_slot(int fd, int index, struct slot *slot, char *why, size_t why
 	for (int i = 0; i < 2; i++) {
 		rc = read_block(fd, copy_at(index, i), slot->copy[i]);
 		if (rc == -ENOSPC)
-			return say(rc, why, why_size, "slot %d is beyond the end of the metadata device", index);
+			return say(rc, why, why_size, "slot %d is beyond the end of the metadata device",
+				   index);
 		if (rc)
 			return say(rc, why, why_size, "slot %d cannot be read: %s", index, strerror(-rc));
 	}
@@ -228,7 +242,9 @@ static int write_copy(int fd, int index, int copy, const uint8_t *block, char *w
 {
 	int rc = write_block(fd, copy_at(index, copy), block);
 
-	return rc ? say(rc, why, why_size, "slot %d, copy %c cannot be written: %s", index, 'A' + copy, strerror(-rc)) : 0;
+	return rc ? say(rc, why, why_size, "slot %d, copy %c cannot be written: %s", index, 'A' + copy,
+			strerror(-rc))
+		  : 0;
 }
 
 int metadata_read(int fd, int index, struct superblock *sb, char *why, size_t why_size)
@@ -278,7 +294,9 @@ int metadata_write(int fd, int index, struct superblock *sb, char *why, size_t w
 		return rc;
 	rc = metadata_choose(slot.copy[0], slot.copy[1], &old, &newer, &heal, NULL, 0);
 	if (!rc && memcmp(old.device_uuid, sb->device_uuid, sizeof(old.device_uuid)))
-		return say(-ESTALE, why, why_size, "slot %d: the metadata was created anew, for resource '%s', and is not this one's any more",
+		return say(-ESTALE, why, why_size,
+			   "slot %d: the metadata was created anew, for resource '%s', and is not this one's "
+			   "any more",
 			   index, old.name);
 	if (rc == -EPROTONOSUPPORT)
 		return say(rc, why, why_size, "slot %d holds metadata of a newer version", index);
@@ -301,7 +319,8 @@ static int device_size(int fd, uint64_t *bytes)
 	return 0;
 }
 
-/* DRBD keeps its superblock's magic number at byte 60 of the block, big-endian (versions 07, 08, 08 unclean, 09). */
+/* DRBD keeps its superblock's magic number at byte 60 of the block, big-endian (versions 07, 08, 08
+ * unclean, 09). */
 static bool is_drbd(const uint8_t *block)
 {
 	struct be32 magic;
@@ -328,7 +347,8 @@ static int probe(int fd, uint64_t offset, uint64_t size, char *found, size_t fou
 	blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE);
 	blkid_probe_enable_partitions(pr, 1);
 	r = blkid_do_safeprobe(pr);
-	if (r == 0 && blkid_probe_lookup_value(pr, "TYPE", &type, NULL) && blkid_probe_lookup_value(pr, "PTTYPE", &type, NULL))
+	if (r == 0 && blkid_probe_lookup_value(pr, "TYPE", &type, NULL) &&
+	    blkid_probe_lookup_value(pr, "PTTYPE", &type, NULL))
 		type = "something";
 	if (r == 0 || r == -2)
 		snprintf(found, found_size, "%s", r == -2 ? "several kinds of data" : type);
@@ -339,7 +359,8 @@ out:
 	return rc;
 }
 
-/* -EBUSY with words if the device looks like something else's.  `fd` may be O_DIRECT, which libblkid cannot use: a descriptor of its own is opened. */
+/* -EBUSY with words if the device looks like something else's.  `fd` may be O_DIRECT, which libblkid
+ * cannot use: a descriptor of its own is opened. */
 static int probe_device(int fd, int index, uint64_t size, char *why, size_t why_size)
 {
 	char path[40], found[64];
@@ -348,7 +369,8 @@ static int probe_device(int fd, int index, uint64_t size, char *why, size_t why_
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	own = open(path, O_RDONLY | O_CLOEXEC);
 	if (own < 0)
-		return say(-errno, why, why_size, "slot %d: %s cannot be opened: %s", index, path, strerror(errno));
+		return say(-errno, why, why_size, "slot %d: %s cannot be opened: %s", index, path,
+			   strerror(errno));
 	rc = probe(own, (uint64_t)index * METADATA_SLOT_BYTES, METADATA_SLOT_BYTES, found, sizeof(found));
 	if (!rc && found[0])
 		rc = say(-EBUSY, why, why_size, "slot %d holds data that looks like %s", index, found);
@@ -363,40 +385,53 @@ static int probe_device(int fd, int index, uint64_t size, char *why, size_t why_
 }
 
 /* 0 or -EBUSY with words: data of others in the slot or on the device. */
-static int look_for_others(int fd, int index, const struct slot *slot, uint64_t size, char *why, size_t why_size)
+static int look_for_others(int fd, int index, const struct slot *slot, uint64_t size, char *why,
+			   size_t why_size)
 {
 	struct slot last;
+	int rc;
 
 	if (is_drbd(slot->copy[0]))
 		return say(-EBUSY, why, why_size, "slot %d holds DRBD's metadata", index);
-	if (!read_block(fd, (size & ~(uint64_t)(METADATA_BLOCK - 1)) - METADATA_BLOCK, last.copy[0]) && is_drbd(last.copy[0]))
+	if (!read_block(fd, (size & ~(uint64_t)(METADATA_BLOCK - 1)) - METADATA_BLOCK, last.copy[0]) &&
+	    is_drbd(last.copy[0]))
 		return say(-EBUSY, why, why_size, "the metadata device ends in DRBD's internal metadata");
+	rc = probe_device(fd, index, size, why, why_size);
+	if (rc)
+		return rc;
 	for (int i = 0; i < 2; i++)
 		if (!all_zero(slot->copy[i], METADATA_BLOCK))
-			return say(-EBUSY, why, why_size, "slot %d holds %s", index, memcmp(slot->copy[i], MAGIC, 8) ?
-				   "data that is not recognised (an empty slot holds zeroes)" : "damaged metadata of drbdx");
-	return probe_device(fd, index, size, why, why_size);
+			return say(-EBUSY, why, why_size, "slot %d holds %s", index,
+				   memcmp(slot->copy[i], MAGIC, 8)
+					   ? "data that is not recognised (an empty slot holds zeroes)"
+					   : "damaged metadata of drbdx");
+	return 0;
 }
 
 /* May the superblock that is there, if any, be replaced?  *ours: there is one, and it may. */
-static int look_for_ours(int index, const struct slot *slot, const char *name, bool force, bool *ours, char *why, size_t why_size)
+static int look_for_ours(int index, const struct slot *slot, const char *name, bool force, bool *ours,
+			 char *why, size_t why_size)
 {
 	struct superblock sb;
 	int rc;
 
-	for (int i = 0; i < 2; i++) {	/* each copy by itself: a lone one, or two that contradict each other, is somebody's, too */
+	/* each copy by itself: a lone one, or two that contradict each other, is somebody's, too */
+	for (int i = 0; i < 2; i++) {
 		rc = metadata_decode(slot->copy[i], &sb, NULL, 0);
 		if (rc == -EPROTONOSUPPORT)
-			return say(-EBUSY, why, why_size, "slot %d holds metadata of a newer version of drbdx", index);
+			return say(-EBUSY, why, why_size,
+				   "slot %d holds metadata of a newer version of drbdx", index);
 		if (rc)
 			continue;
 		if (strcmp(sb.name, name))
-			return say(-EBUSY, why, why_size, "slot %d holds the metadata of resource '%s'", index, sb.name);
+			return say(-EBUSY, why, why_size, "slot %d holds the metadata of resource '%s'",
+				   index, sb.name);
 		if (sb.flags & SB_IN_USE)
-			return say(-EBUSY, why, why_size, "slot %d: resource '%s' is in use by a guest, or its host died while it was; "
-				   "bring it up and down once first", index, sb.name);
+			return say(-EBUSY, why, why_size, "slot %d: resource '%s' is in use by a guest, or its "
+				   "host died while it was; bring it up and down once first", index, sb.name);
 		if (!force)
-			return say(-EBUSY, why, why_size, "slot %d already holds metadata of resource '%s'", index, sb.name);
+			return say(-EBUSY, why, why_size, "slot %d already holds metadata of resource '%s'",
+				   index, sb.name);
 		*ours = true;
 	}
 	return 0;
@@ -411,22 +446,27 @@ static int check_place(int fd, int index, const char *name, uint64_t *size, char
 	if (index < 0)
 		return say(-EINVAL, why, why_size, "slot %d: there are no negative slots", index);
 	if (!name[0] || strlen(name) > METADATA_NAME_MAX)
-		return say(-EINVAL, why, why_size, "the resource's name must have 1 to %u bytes", METADATA_NAME_MAX);
+		return say(-EINVAL, why, why_size, "the resource's name must have 1 to %u bytes",
+			   METADATA_NAME_MAX);
 	memcpy(field, name, strlen(name));
 	if (!text_valid(field, sizeof(field)))
 		return say(-EINVAL, why, why_size, "the resource's name is not plain UTF-8 text");
 	rc = device_size(fd, size);
 	if (rc)
-		return say(rc, why, why_size, "slot %d: neither a block device nor a file: %s", index, strerror(-rc));
+		return say(rc, why, why_size, "slot %d: neither a block device nor a file: %s", index,
+			   strerror(-rc));
 	if (*size < ((uint64_t)index + 1) * METADATA_SLOT_BYTES)
-		return say(-ENOSPC, why, why_size, "slot %d needs a metadata device of at least %llu MiB; this one has %llu MiB", index,
-			   ((unsigned long long)index + 1) * (METADATA_SLOT_BYTES >> 20), (unsigned long long)*size >> 20);
+		return say(-ENOSPC, why, why_size,
+			   "slot %d needs a metadata device of at least %llu MiB; this one has %llu MiB",
+			   index, ((unsigned long long)index + 1) * (METADATA_SLOT_BYTES >> 20),
+			   (unsigned long long)*size >> 20);
 	return 0;
 }
 
-int metadata_create(int fd, int index, const char *name, bool assume_clean, bool force, char *why, size_t why_size)
+int metadata_create(int fd, int index, const char *name, bool assume_clean, bool force, char *why,
+		    size_t why_size)
 {
-	struct superblock sb = { .flags = SB_JUST_CREATED | (assume_clean ? SB_CONSISTENT : 0), .token = TOKEN_NONE }, old;
+	struct superblock sb = { .flags = SB_JUST_CREATED | (assume_clean ? SB_CONSISTENT : 0) }, old;
 	struct slot slot;
 	uint64_t size = 0;
 	bool ours = false;

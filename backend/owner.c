@@ -19,6 +19,7 @@
 #include "backend/log.h"
 
 #define LOOP_ENTRIES 1024u
+#define RING_PASSES 4	/* over the ring in one turn */
 
 static uint64_t now(const struct resource *r)
 {
@@ -70,8 +71,7 @@ static void detach_ring(struct resource *r)
 		loop_cancel(r->loop, &w->op);
 	else
 		free(w);
-	ring_detach(r->ring);
-	r->orphans = replicate_guest_requests(r->core) ? r->ring : NULL;
+	r->orphans = ring_detach(r->ring) ? r->ring : NULL;	/* NULL: freed, nothing was in flight */
 	r->ring = NULL;
 	r->ring_work = false;
 }
@@ -543,6 +543,8 @@ static uint64_t next_deadline(const struct resource *r)
 {
 	uint64_t deadline = r->core ? replicate_deadline(r->core) : r->open_retry_ms;
 
+	if (r->ring && r->ring_work)
+		return now(r);
 	if (r->transport)
 		deadline = earliest(deadline, transport_deadline(r->transport));
 	if (r->stopping)
@@ -560,17 +562,23 @@ static void tick(struct resource *r)
 		transport_tick(r->transport, now(r));
 }
 
+/* Bounded: a guest that keeps its ring full gets its next passes after everybody else's events. */
+static void serve_ring(struct resource *r)
+{
+	int pass;
+
+	for (pass = 0; pass < RING_PASSES && r->ring && r->ring_work; pass++) {
+		r->ring_work = ring_run(r->ring);
+		if (r->ring)
+			ring_push(r->ring);
+	}
+}
+
 static void turn(struct resource *r)
 {
 	tick(r);
 	finish_connect(r);
-	while (r->ring && r->ring_work) {	/* answers may free the room that the next requests wait for */
-		r->ring_work = false;
-		if (ring_run(r->ring))
-			r->ring_work = true;
-		if (r->ring)
-			ring_push(r->ring);
-	}
+	serve_ring(r);
 	if (r->stopping)
 		stop_advance(r);
 	if (r->transport)

@@ -2,9 +2,9 @@
 /*
  * publish.c: see publish.h.
  *
- * Every feature that xen-blkback may have written before us is written again, since a frontend reads them once more when it
- * sees state 4.  They are the set that both nodes agreed on, never more: a guest that resumes on the other node with
- * fewer segments than it has requests for crashes.
+ * Every feature that xen-blkback may have written before us is written again, since a frontend reads them
+ * once more when it sees state 4.  They are the set that both nodes agreed on, never more: a guest that
+ * resumes on the other node with fewer segments than it has requests for crashes.
  */
 #include "backend/publish.h"
 
@@ -77,5 +77,8 @@ int publish_state(struct store *s, const char *path, int state)
 
 void publish_default_features(struct features *out)
 {
-	*out = (struct features){ .max_segments = BLKIF_SEGMENTS_MAX, .ring_order = RING_ORDER_MAX, .queues = 1, .block_size = 512 };
+	*out = (struct features){.max_segments = BLKIF_SEGMENTS_MAX,
+				 .ring_order = RING_ORDER_MAX,
+				 .queues = 1,
+				 .block_size = 512};
 }

@@ -11,7 +11,8 @@
 #include "backend/metadata.h"
 #include "xenstore/store.h"
 
-#define PUBLISH_MARKER "drbdxd"		/* our name for a directory: another directory at the same path does not have it */
+#define PUBLISH_MARKER                                                                                       \
+	"drbdxd" /* our name for a directory: another directory at the same path does not have it */
 
 struct publication {
 	const struct features *features;

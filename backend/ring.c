@@ -353,7 +353,8 @@ static void unmask(struct ring *ring)
 
 /* The phases of a round. */
 
-/* Reads req_prod, once. False: it cannot be; that includes going back over requests that we have consumed. */
+/* Reads req_prod, once. False: it cannot be: more than a ring full, or back over requests already consumed.
+ * The second condition implies the first, which is spelled as other backends do. */
 static bool published(const struct ring *ring, RING_IDX *prod)
 {
 	const blkif_back_ring_t *back = &ring->back;

@@ -53,9 +53,9 @@ int ring_attach(const struct ring_params *params, const struct blkif_limits *lim
 		const struct ring_ops *ops, void *ctx, struct ring **out, char *why, size_t why_size);
 
 /* Unmaps and unbinds at once; nothing is written to the guest any more. Returns whether requests are still in
- * flight: these orphans keep the structure alive, ring_complete() only returns their buffers and frees it with
- * the last one, and nothing else may be called. Otherwise `ring` is gone. A ring that has taken its place
- * should be run after an orphan's end, for it may wait for that room. NULL is allowed. */
+ * flight: these orphans keep the structure alive, ring_complete() only returns their buffers and frees it
+ * with the last one, and nothing else may be called. Otherwise `ring` is gone. A ring that has taken its
+ * place should be run after an orphan's end, for it may wait for that room. NULL is allowed. */
 bool ring_detach(struct ring *ring);
 
 /* Readable when the guest kicked. Stays the ring's. */

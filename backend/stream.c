@@ -3,17 +3,20 @@
  * stream.c: packets over one TCP socket.
  *
  * Invariants
- *  1. At most one recv and one sendmsg are under way.  Memory they use stays until their callbacks ran: the socket is closed, and requests are given
- *     back, only after that.
- *  2. Packets are handed on in the order of their sequence numbers, each after wire_decode() has checked it (P4); after the first bad one nothing more is handed on.
+ *  1. At most one recv and one sendmsg are under way.  Memory they use stays until their callbacks ran: the
+ *     socket is closed, and requests are given back, only after that.
+ *  2. Packets are handed on in the order of their sequence numbers, each after wire_decode() has checked it
+ *     (P4); after the first bad one nothing more is handed on.
  *  3. A packet that was begun is sent to its end or the connection ends: the peer's framing never breaks.
- *  4. Nothing here calls its owner from within the owner's call, except stream_resume(), which hands on packets.
+ *  4. Nothing here calls its owner from within the owner's call, except stream_resume(), which hands on
+ *     packets.
  *
- *            stream_open        stream_refuse            queue empty             peer closed, or time is up       operations back
- *   FREE ───────────────> OPEN ───────────────> REFUSING ───────────> LINGERING ──────────────────────────> ENDING ──────────────> FREE [stream_reap]
- *                          └───────────────────────────────── stream_abort, error ────────────────────────────^
+ *   FREE ─ stream_open ─> OPEN ─ stream_refuse ─> REFUSING ─ queue empty ─> LINGERING ─ peer closed ─> ENDING
+ *                          └───────────── stream_abort, error, time is up ──┴──────────────────────────^
+ *   ENDING ─ operations are back [stream_reap] ─> FREE
  *
- * Receiving: bytes come into a buffer of 64 KiB; what of a payload is already in it is copied, the rest is received into the request's buffer directly.
+ * Receiving: bytes come into a buffer of 64 KiB; what of a payload is already in it is copied, the rest is
+ * received into the request's buffer directly.
  */
 #include "backend/stream.h"
 
@@ -25,14 +28,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SMALL_PACKET 64u	/* DATA, the largest of the packets that come in numbers, has 64 bytes without its payload */
+#define SMALL_PACKET 64u /* DATA without its payload: the largest of the packets that come in numbers */
 #define LARGE_PACKETS 16u	/* room for as many of the largest besides */
 
 static void receive(struct stream *s);
 static void on_received(struct loop_op *op, int result);
 static void on_sent(struct loop_op *op, int result);
 
-int stream_init(struct stream *s, struct loop *loop, uint32_t packets, const struct stream_ops *ops, void *ctx)
+int stream_init(struct stream *s, struct loop *loop, uint32_t packets, const struct stream_ops *ops,
+		void *ctx)
 {
 	*s = (struct stream) { .loop = loop, .ops = ops, .ctx = ctx, .fd = -1 };
 	s->recv_op.fn = on_received;
@@ -86,7 +90,8 @@ void stream_abort(struct stream *s, const char *why)
 	end(s);
 }
 
-/* Forgets what has not been begun, so that the next packet follows what has; their sequence numbers are used again. */
+/* Forgets what has not been begun, so that the next packet follows what has; their sequence numbers are
+ * used again. */
 static void drop_unsent(struct stream *s)
 {
 	uint32_t keep = s->tx_flying ? s->tx_flying : s->tx_done ? 1 : 0;
@@ -197,7 +202,9 @@ int stream_send(struct stream *s, const struct packet *p, const uint8_t *payload
 	if (!to)
 		return -ENOBUFS;
 	memcpy(to, packet, length);
-	*e = (struct stream_entry) { .at = at, .length = length, .payload = payload, .payload_length = p->payload };
+	*e = (struct stream_entry) {
+		.at = at, .length = length, .payload = payload, .payload_length = p->payload
+	};
 	s->tx_head++;
 	s->tx_sequence++;
 	return 0;
@@ -218,7 +225,8 @@ void stream_flush(struct stream *s)
 	uint64_t skip = s->tx_done;
 	unsigned int n = 0;
 
-	if (s->send_op.busy || (s->phase != STREAM_OPEN && s->phase != STREAM_REFUSING) || s->tx_head == s->tx_tail)
+	if (s->send_op.busy || (s->phase != STREAM_OPEN && s->phase != STREAM_REFUSING) ||
+	    s->tx_head == s->tx_tail)
 		return;
 	s->tx_flying = 0;
 	for (uint32_t i = s->tx_tail; i != s->tx_head && n + 2 <= STREAM_IOVECS; i++) {
@@ -283,7 +291,8 @@ static void receive(struct stream *s)
 	}
 	if (s->phase != STREAM_OPEN)
 		s->rx_start = s->rx_end = 0;
-	memmove(s->rx, s->rx + s->rx_start, s->rx_end - s->rx_start);	/* less than one packet without its payload */
+	/* less than one packet without its payload */
+	memmove(s->rx, s->rx + s->rx_start, s->rx_end - s->rx_start);
 	s->rx_end -= s->rx_start;
 	s->rx_start = 0;
 	loop_recv(s->loop, &s->recv_op, s->fd, s->rx + s->rx_end, STREAM_RECEIVE_BYTES - s->rx_end);
@@ -372,7 +381,8 @@ static void lost(struct stream *s, int result)
 	if (result == 0 && (s->phase == STREAM_LINGERING || s->phase == STREAM_REFUSING)) {
 		s->eof = true;
 		if (s->phase == STREAM_LINGERING)
-			end(s);		/* both directions are closed: no reset, the peer may still be reading */
+			/* both directions are closed: no reset, the peer may still be reading */
+			end(s);
 		return;
 	}
 	stream_abort(s, result ? strerror(-result) : "the other side closed the connection");
@@ -390,7 +400,8 @@ static void on_received(struct loop_op *op, int result)
 			s->got += result;
 		else
 			s->rx_end += result;
-	} else if (result != -EINTR && result != -EAGAIN && !(result == -ECANCELED && s->phase != STREAM_OPEN)) {
+	} else if (result != -EINTR && result != -EAGAIN &&
+		   !(result == -ECANCELED && s->phase != STREAM_OPEN)) {
 		lost(s, result);
 	}
 	parse(s);
@@ -415,7 +426,8 @@ void stream_open(struct stream *s, int fd)
 	s->phase = STREAM_OPEN;
 	s->why[0] = '\0';
 	s->rx_start = s->rx_end = s->got = 0;
-	s->rx_sequence = s->received = s->tx_sequence = s->sent = s->tx_done = s->bytes_tail = s->bytes_head = 0;
+	s->rx_sequence = s->received = s->tx_sequence = s->sent = s->tx_done = s->bytes_tail = s->bytes_head =
+		0;
 	s->tx_tail = s->tx_head = s->tx_flying = 0;
 	s->held = s->direct = s->paused = s->eof = false;
 	s->req = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * stream.h: packets over one connected TCP socket: framing, the queue of what is to be sent, and an orderly end.  transport.c decides which stream is the
- * partner's; this file does not know what the packets mean, except that DATA and FLUSH need a request to be received into.
+ * stream.h: packets over one connected TCP socket: framing, the queue of what is to be sent, and an orderly
+ * end.  transport.c decides which stream is the partner's; this file does not know what the packets mean,
+ * except that DATA and FLUSH need a request to be received into.
  */
 #ifndef DRBDX_BACKEND_STREAM_H
 #define DRBDX_BACKEND_STREAM_H
@@ -24,15 +25,19 @@
 enum stream_phase {
 	STREAM_FREE,		/* no socket */
 	STREAM_OPEN,		/* packets both ways */
-	STREAM_REFUSING,	/* what was begun is sent to its end, then a REFUSE; what comes in is thrown away */
-	STREAM_LINGERING,	/* our direction is shut; waiting for the peer to close, so that it can read the REFUSE */
+	/* what was begun is sent to its end, then a REFUSE; what comes in is thrown away */
+	STREAM_REFUSING,
+	/* our direction is shut; waiting for the peer to close, so that it can read the REFUSE */
+	STREAM_LINGERING,
 	STREAM_ENDING,		/* shut down; operations in flight are coming back */
 };
 
 struct stream_ops {
-	/* A packet; with DATA and FLUSH the request from room(), for DATA its payload is complete. Non-zero: refused; the request goes back by put(). */
+	/* A packet; with DATA and FLUSH the request from room(), for DATA its payload is complete.
+	 * Non-zero: refused; the request goes back by put(). */
 	int (*packet)(void *ctx, const struct packet *p, struct request *req);
-	/* A request for a DATA or FLUSH. -EAGAIN: none now, stream_resume() will be called; others: the peer sends more than it may, words in `why`. */
+	/* A request for a DATA or FLUSH. -EAGAIN: none now, stream_resume() will be called; others: the
+	 * peer sends more than it may, words in `why`. */
 	int (*room)(void *ctx, const struct packet *p, struct request **req, char *why, size_t why_size);
 	void (*put)(void *ctx, struct request *req);
 	void (*progress)(void *ctx);	/* at the end of each callback of the loop: phases may have changed */
@@ -53,15 +58,19 @@ struct stream {
 	uint8_t *rx;			/* STREAM_RECEIVE_BYTES; [rx_start, rx_end) is unread */
 	uint32_t rx_start, rx_end;
 	uint64_t rx_sequence, received;
-	struct packet packet;		/* being received: `held` until it has a request, `req` while its payload comes in */
+	/* being received: `held` until it has a request, `req` while its payload comes in */
+	struct packet packet;
 	struct request *req;
 	uint32_t got;			/* bytes of payload in req->data */
-	bool held, direct, paused, eof;	/* direct: recv_op writes into req->data; eof: the peer closed its direction */
+	/* direct: recv_op writes into req->data; eof: the peer closed its direction */
+	bool held, direct, paused, eof;
 
 	struct loop_op send_op;
 	struct stream_entry *tx;	/* ring of tx_size entries, [tx_tail, tx_head) */
-	uint32_t tx_size, tx_tail, tx_head, tx_flying;	/* flying: entries (also in part) in the sendmsg under way */
-	uint8_t *bytes;			/* ring of encoded headers and bodies; `at` and bytes_* are offsets that only grow */
+	/* flying: entries (also in part) in the sendmsg under way */
+	uint32_t tx_size, tx_tail, tx_head, tx_flying;
+	/* ring of encoded headers and bodies; `at` and bytes_* are offsets that only grow */
+	uint8_t *bytes;
 	uint32_t bytes_size;
 	uint64_t bytes_tail, bytes_head;
 	uint64_t tx_done;		/* bytes of the entry at tx_tail that are sent */
@@ -71,24 +80,29 @@ struct stream {
 };
 
 /* Memory for `packets` packets waiting to be sent. -ENOMEM. Phase FREE. */
-int stream_init(struct stream *s, struct loop *loop, uint32_t packets, const struct stream_ops *ops, void *ctx);
+int stream_init(struct stream *s, struct loop *loop, uint32_t packets, const struct stream_ops *ops,
+		void *ctx);
 void stream_dispose(struct stream *s);		/* FREE or never opened */
 
 void stream_open(struct stream *s, int fd);	/* takes the connected socket over and starts to receive */
 
-/* Queues a packet; payload bytes stay the caller's and in place until it is sent. OPEN only. -ENOBUFS: the queue is full. */
+/* Queues a packet; payload bytes stay the caller's and in place until it is sent. OPEN only. -ENOBUFS: the
+ * queue is full. */
 int stream_send(struct stream *s, const struct packet *p, const uint8_t *payload);
 void stream_flush(struct stream *s);		/* starts to send what is queued */
 void stream_pause(struct stream *s);		/* no further packets until stream_resume() */
 void stream_resume(struct stream *s);
 
-void stream_refuse(struct stream *s, const char *why, uint64_t now_ms);	/* ends it after telling the peer why */
+/* ends it after telling the peer why */
+void stream_refuse(struct stream *s, const char *why, uint64_t now_ms);
 void stream_abort(struct stream *s, const char *why);			/* ends it now, with a reset */
 void stream_tick(struct stream *s, uint64_t now_ms);
 uint64_t stream_deadline(const struct stream *s);
 
-bool stream_quiet(const struct stream *s);	/* not OPEN, and no operation touches memory outside the stream any more */
-bool stream_over(const struct stream *s);	/* ENDING, and every operation is back: stream_reap() will free the socket */
+/* not OPEN, and no operation touches memory outside the stream any more */
+bool stream_quiet(const struct stream *s);
+/* ENDING, and every operation is back: stream_reap() will free the socket */
+bool stream_over(const struct stream *s);
 void stream_reap(struct stream *s);
 
 /* Bytes that this host's TCP received and that the peer's TCP acknowledged (TCP_INFO). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * takeover.c: see takeover.h.  No state is kept: sysfs is asked each time, since udev or a person may load the module at any
- * moment.
+ * takeover.c: see takeover.h.  No state is kept: sysfs is asked each time, since udev or a person may load
+ * the module at any moment.
  */
 #include "backend/takeover.h"
 
@@ -69,7 +69,8 @@ int takeover_unbind(uint32_t domid, uint32_t devid, char *why, size_t why_size)
 	if (rc == -ENODEV)			/* it let go by itself in between */
 		rc = 0;
 	if (rc)
-		snprintf(why, why_size, "xen-blkback holds %s and could not be unbound through %s: %s", id, path, strerror(-rc));
+		snprintf(why, why_size, "xen-blkback holds %s and could not be unbound through %s: %s", id,
+			 path, strerror(-rc));
 	return rc;
 }
 
@@ -183,7 +184,8 @@ static bool installed(void)
 static bool blacklisted(void)
 {
 	static const char *const dirs[] = {
-		"/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d",
+		"/etc/modprobe.d",     "/run/modprobe.d", "/usr/local/lib/modprobe.d",
+		"/usr/lib/modprobe.d", "/lib/modprobe.d",
 	};
 	char path[512];
 
@@ -197,11 +199,13 @@ static bool blacklisted(void)
 enum takeover_host takeover_check(char *why, size_t why_size)
 {
 	if (!exists(BUS)) {
-		snprintf(why, why_size, "this kernel has no xen-backend bus: no kernel backend will take a disk");
+		snprintf(why, why_size,
+			 "this kernel has no xen-backend bus: no kernel backend will take a disk");
 		return TAKEOVER_NO_BUS;
 	}
 	if (takeover_loaded()) {
-		snprintf(why, why_size, "xen-blkback is loaded: drbdx disks are unbound from it as they appear; "
+		snprintf(why, why_size,
+			 "xen-blkback is loaded: drbdx disks are unbound from it as they appear; "
 			 "do not unload and load it again while disks are served");
 		return TAKEOVER_LOADED;
 	}
@@ -209,8 +213,10 @@ enum takeover_host takeover_check(char *why, size_t why_size)
 		snprintf(why, why_size, "xen-blkback is not loaded and will not be loaded by itself");
 		return TAKEOVER_BLACKLISTED;
 	}
-	snprintf(why, why_size, "xen-blkback is neither loaded nor blacklisted: the next disk of a guest would load it, "
-		 "and that disturbs every disk being served; load it before drbdxd starts (/etc/modules-load.d) or "
+	snprintf(why, why_size,
+		 "xen-blkback is neither loaded nor blacklisted: the next disk of a guest would load it, "
+		 "and that disturbs every disk being served; load it before drbdxd starts "
+		 "(/etc/modules-load.d) or "
 		 "blacklist it (/etc/modprobe.d)");
 	return TAKEOVER_AUTOLOAD;
 }

@@ -3,17 +3,22 @@
  * transport.c: which TCP connection is the partner's.
  *
  * Invariants
- *  1. At most one link is live: connected() was called for it and disconnected() was not.  Only a live link's packets reach the owner.
- *  2. A link becomes live after both proofs were right, and after disconnected() for the one before it: nobody who is not authenticated displaces anything but
- *     another one who is not authenticated (P4).
- *  3. disconnected() comes when no operation of that link touches a request's buffer any more (P6: nothing of an old connection arrives late).
- *  4. The owner is called from callbacks of the loop, from transport_tick() and from transport_flush(), never from within its own calls.
- *  5. While there is no live link, the owner knows why (P7); every state of a link before LIVE has a bound in time.
+ *  1. At most one link is live: connected() was called for it and disconnected() was not.  Only a live link's
+ *     packets reach the owner.
+ *  2. A link becomes live after both proofs were right, and after disconnected() for the one before it:
+ *     nobody who is not authenticated displaces anything but another one who is not authenticated (P4).
+ *  3. disconnected() comes when no operation of that link touches a request's buffer any more (P6: nothing of
+ *     an old connection arrives late).
+ *  4. The owner is called from callbacks of the loop, from transport_tick() and from transport_flush(), never
+ *     from within its own calls.
+ *  5. While there is no live link, the owner knows why (P7); every state of a link before LIVE has a bound in
+ *     time.
  *
- * A link:   accepted or connected ─> INTRO ─ INTRO fits ─> AUTH ─ proof is right ─> WAITING ─ the live one before it is gone ─> LIVE
- *                                      └──────────────────────┴── anything else, or handshake_ms are over: REFUSE with the reason, closed
+ * A link:   INTRO ─ INTRO fits ─> AUTH ─ proof is right ─> WAITING ─ the live one before it is gone ─> LIVE
+ *             └─────────────────────┴─ anything else, or handshake_ms are over: REFUSE with the reason, closed
  *
- * The connector proves itself first: the listener, which anybody with the partner's address can reach, shows no proof to one who has none.
+ * The connector proves itself first: the listener, which anybody with the partner's address can reach, shows
+ * no proof to one who has none.
  */
 #include "backend/transport.h"
 
@@ -48,7 +53,8 @@ struct link {
 	struct packet_intro own;
 	struct auth_context auth;
 	char host[WIRE_HOST + 1];	/* the peer's, once it said so */
-	bool pong;			/* a PING is to be answered; only the last one counts, so a flood of them costs nothing */
+	/* a PING is to be answered; only the last one counts, so a flood of them costs nothing */
+	bool pong;
 	uint64_t cookie;
 };
 
@@ -109,7 +115,8 @@ static void no_problem(struct transport *t)
 	t->ops.problem(t->ctx, NULL);
 }
 
-/* Something failed that did not concern the live link: status if there is none, otherwise only the log, and not often. */
+/* Something failed that did not concern the live link: status if there is none, otherwise only the log,
+ * and not often. */
 static void failed(struct transport *t, const char *why)
 {
 	uint64_t now = loop_now_ms(t->loop);
@@ -156,8 +163,12 @@ static int room(void *ctx, const struct packet *p, struct request **out, char *w
 	}
 	req = &t->requests[t->free[--t->frees]];
 	*req = (struct request) {
-		.op = data ? REQUEST_WRITE : REQUEST_FLUSH, .tag = req - t->requests, .data = buffer,
-		.preflush = data && p->data.preflush, .sector = data ? p->data.sector : 0, .sectors = data ? p->data.sectors : 0,
+		.op = data ? REQUEST_WRITE : REQUEST_FLUSH,
+		.tag = req - t->requests,
+		.data = buffer,
+		.preflush = data && p->data.preflush,
+		.sector = data ? p->data.sector : 0,
+		.sectors = data ? p->data.sectors : 0,
 	};
 	t->taken_bytes += p->payload;
 	*out = req;
@@ -198,7 +209,8 @@ static void link_refused(struct link *l, const struct packet_text *text)
 {
 	char why[STREAM_WHY];
 
-	snprintf(why, sizeof(why), "%.64s refused: %.240s", l->host[0] ? l->host : l->t->peer_text, text->text);
+	snprintf(why, sizeof(why), "%.64s refused: %.240s", l->host[0] ? l->host : l->t->peer_text,
+		 text->text);
 	stream_abort(&l->stream, why);
 }
 
@@ -235,7 +247,8 @@ static void authenticated(struct link *l, const struct packet_auth *proof)
 	struct transport *t = l->t;
 
 	if (!auth_verify(&l->auth, t->role == AUTH_LISTENER ? AUTH_CONNECTOR : AUTH_LISTENER, proof)) {
-		link_refuse(l, "wrong secret: the shared-secret of %s and of %s differ", t->cfg.self_host, l->host);
+		link_refuse(l, "wrong secret: the shared-secret of %s and of %s differ", t->cfg.self_host,
+			    l->host);
 		return;
 	}
 	if (t->role == AUTH_LISTENER && !prove(l))
@@ -309,9 +322,12 @@ static void progress(void *ctx)
 	work(l->t);
 }
 
-static const struct stream_ops link_ops = { .packet = packet, .room = link_room, .put = put, .progress = progress };
+static const struct stream_ops link_ops = {
+	.packet = packet, .room = link_room, .put = put, .progress = progress
+};
 
-/* A connected socket begins its handshake. The older one that has not finished its own makes way; a waiting one is authenticated and does not. */
+/* A connected socket begins its handshake. The older one that has not finished its own makes way; a
+ * waiting one is authenticated and does not. */
 static void link_start(struct transport *t, int fd)
 {
 	struct packet p = { .type = PACKET_INTRO };
@@ -320,12 +336,14 @@ static void link_start(struct transport *t, int fd)
 	int one = 1;
 
 	if (t->pending && t->pending->state != LINK_WAITING)
-		stream_abort(&t->pending->stream, "a newer connection came before the handshake was finished");
+		stream_abort(&t->pending->stream,
+			     "a newer connection came before the handshake was finished");
 	for (unsigned int i = 0; i < LINKS && !(t->pending && t->pending->state == LINK_WAITING); i++)
 		if (t->links[i].state == LINK_UNUSED)
 			l = &t->links[i];
 	if (!l || auth_nonce(nonce)) {
-		failed(t, l ? "no randomness for the handshake" : "too many connections of the partner at once");
+		failed(t,
+		       l ? "no randomness for the handshake" : "too many connections of the partner at once");
 		close(fd);
 		return;
 	}
@@ -396,7 +414,8 @@ static void on_accepted(struct loop_op *op, int result)
 	} else if (address_compare(&t->from, &t->cfg.peer, &ports)) {
 		address_text(&t->from, false, from);
 		close(result);
-		snprintf(why, sizeof(why), "a connection from %s was closed: the configured partner is %s", from, t->peer_text);
+		snprintf(why, sizeof(why), "a connection from %s was closed: the configured partner is %s",
+			 from, t->peer_text);
 		failed(t, why);
 	} else {
 		link_start(t, result);
@@ -416,7 +435,8 @@ static void on_connected(struct loop_op *op, int result)
 		close(fd);
 		if (result && !t->stopping)
 			set_problem(t, "cannot connect to %s: %s", t->peer_text,
-				    result == -ECANCELED || result == -EINTR ? "no answer" : strerror(-result));
+				    result == -ECANCELED || result == -EINTR ? "no answer"
+									     : strerror(-result));
 	} else {
 		link_start(t, fd);
 	}
@@ -437,10 +457,13 @@ static void try_socket(struct transport *t, uint64_t now_ms)
 		if (error == EADDRNOTAVAIL)
 			set_problem(t, "this host does not have its configured address %s", t->self_text);
 		else
-			set_problem(t, "cannot %s at %s: %s", listening ? "listen" : "connect", t->self_text, strerror(error));
+			set_problem(t, "cannot %s at %s: %s", listening ? "listen" : "connect", t->self_text,
+				    strerror(error));
 		return;
 	}
 	if (!listening) {
+		if (!t->problem[0])
+			set_problem(t, "connecting to %s", t->peer_text);
 		t->connect_deadline_ms = now_ms + 2ull * t->cfg.liveness.dead_ms;
 		loop_connect(t->loop, &t->op, t->fd, (const struct sockaddr *)&t->cfg.peer, t->cfg.peer_len);
 		return;
@@ -452,7 +475,8 @@ static void try_socket(struct transport *t, uint64_t now_ms)
 
 static bool wants_socket(const struct transport *t)
 {
-	return !t->stopping && t->fd < 0 && !t->op.busy && (t->role == AUTH_LISTENER || (!t->live && !t->pending));
+	return !t->stopping && t->fd < 0 && !t->op.busy &&
+	       (t->role == AUTH_LISTENER || (!t->live && !t->pending));
 }
 
 /* What follows from what has happened. */
@@ -474,11 +498,13 @@ static void pending_ended(struct transport *t)
 	char why[STREAM_WHY + 2 * ADDRESS_TEXT];
 
 	t->pending = NULL;
-	if (l->stream.why[0] && !t->stopping) {
-		snprintf(why, sizeof(why), l->state == LINK_INTRO && !l->host[0] ? "the connection with %s (our side: %s) failed: %s" :
-			 "%.0s%.0s%s", t->peer_text, t->self_text, l->stream.why);
+	if (l->state == LINK_INTRO && !l->host[0])
+		snprintf(why, sizeof(why), "the connection with %s (our side: %s) failed: %s", t->peer_text,
+			 t->self_text, l->stream.why);
+	else
+		snprintf(why, sizeof(why), "%s", l->stream.why);
+	if (!t->stopping)
 		failed(t, why);
-	}
 	l->state = LINK_CLOSED;
 }
 
@@ -553,7 +579,8 @@ static int check_config(struct transport *t, char *why, size_t why_size)
 	struct packet_auth proof;
 	int ports = 0;
 
-	if (cfg->self.ss_family != cfg->peer.ss_family || (cfg->self.ss_family != AF_INET && cfg->self.ss_family != AF_INET6)) {
+	if (cfg->self.ss_family != cfg->peer.ss_family ||
+	    (cfg->self.ss_family != AF_INET && cfg->self.ss_family != AF_INET6)) {
 		snprintf(why, why_size, "the two addresses must both be IPv4 or both be IPv6");
 		return -EINVAL;
 	}
@@ -566,10 +593,26 @@ static int check_config(struct transport *t, char *why, size_t why_size)
 		return -EINVAL;
 	}
 	if (auth_proof(&c, t->role, &proof)) {
-		snprintf(why, why_size, "cram-hmac-alg %s is not known to OpenSSL, or the shared-secret is empty", cfg->alg);
+		snprintf(why, why_size,
+			 "cram-hmac-alg %s is not known to OpenSSL, or the shared-secret is empty", cfg->alg);
 		return -EINVAL;
 	}
 	return 0;
+}
+
+static void set_default(uint32_t *value, uint32_t to)
+{
+	if (!*value)
+		*value = to;
+}
+
+static void set_defaults(struct transport_config *cfg)
+{
+	set_default(&cfg->retry_ms, 500);
+	set_default(&cfg->handshake_ms, 3000);
+	set_default(&cfg->liveness.dead_ms, 1500);
+	set_default(&cfg->liveness.ping_ms, 500);
+	set_default(&cfg->liveness.late_ms, 300);
 }
 
 static int allocate(struct transport *t, unsigned int window_requests)
@@ -585,14 +628,16 @@ static int allocate(struct transport *t, unsigned int window_requests)
 	}
 	for (unsigned int i = 0; i < LINKS; i++) {
 		t->links[i].t = t;
-		if (stream_init(&t->links[i].stream, t->loop, window_requests + REQUESTS_MAX + QUEUE_SPARE, &link_ops, &t->links[i]))
+		if (stream_init(&t->links[i].stream, t->loop, window_requests + REQUESTS_MAX + QUEUE_SPARE,
+				&link_ops, &t->links[i]))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-int transport_new(const struct transport_config *cfg, struct loop *loop, struct pool *peer_pool, unsigned int window_requests,
-		  const struct transport_ops *ops, void *ctx, struct transport **out, char *why, size_t why_size)
+int transport_new(const struct transport_config *cfg, struct loop *loop, struct pool *peer_pool,
+		  unsigned int window_requests, const struct transport_ops *ops, void *ctx,
+		  struct transport **out, char *why, size_t why_size)
 {
 	struct transport *t = calloc(1, sizeof(*t));
 	int rc = -ENOMEM;
@@ -600,6 +645,7 @@ int transport_new(const struct transport_config *cfg, struct loop *loop, struct 
 	if (!t)
 		goto out;
 	t->cfg = *cfg;
+	set_defaults(&t->cfg);
 	t->loop = loop;
 	t->ops = *ops;
 	t->ctx = ctx;
@@ -608,7 +654,8 @@ int transport_new(const struct transport_config *cfg, struct loop *loop, struct 
 	t->pool_bytes = pool_free_bytes(peer_pool);
 	t->role = transport_is_first(cfg) ? AUTH_LISTENER : AUTH_CONNECTOR;
 	t->op.fn = t->role == AUTH_LISTENER ? on_accepted : on_connected;
-	t->intro = (struct intro_self) { cfg->resource, cfg->self_host, cfg->alg, cfg->secret, WIRE_VERSION_MIN, WIRE_VERSION_MAX };
+	t->intro = (struct intro_self) { cfg->resource, cfg->self_host,	 cfg->alg,
+					cfg->secret,   WIRE_VERSION_MIN, WIRE_VERSION_MAX };
 	address_text(&cfg->self, true, t->self_text);
 	address_text(&cfg->peer, true, t->peer_text);
 	rc = check_config(t, why, why_size);
@@ -690,7 +737,8 @@ uint64_t transport_deadline(const struct transport *t)
 {
 	uint64_t at = UINT64_MAX;
 
-	if (t->resume || (t->live && stream_quiet(&t->live->stream)) || (t->pending && t->pending->stream.phase != STREAM_OPEN))
+	if (t->resume || (t->live && stream_quiet(&t->live->stream)) ||
+	    (t->pending && t->pending->stream.phase != STREAM_OPEN))
 		return 0;
 	for (unsigned int i = 0; i < LINKS; i++)
 		at = earlier(at, stream_deadline(&t->links[i].stream));
@@ -723,7 +771,8 @@ static void check_liveness(struct transport *t, uint64_t now_ms)
 			stream_flush(s);
 		break;
 	case LIVENESS_DEAD:
-		snprintf(why, sizeof(why), "nothing heard of %s at %s for %u ms", t->live->host, t->peer_text, t->cfg.liveness.dead_ms);
+		snprintf(why, sizeof(why), "nothing heard of %s at %s for %u ms", t->live->host, t->peer_text,
+			 t->cfg.liveness.dead_ms);
 		stream_abort(s, why);
 		break;
 	}
@@ -738,7 +787,8 @@ void transport_tick(struct transport *t, uint64_t now_ms)
 	if (t->live)
 		check_liveness(t, now_ms);
 	if (t->pending && t->pending->state != LINK_WAITING && now_ms >= t->pending->deadline_ms) {
-		snprintf(why, sizeof(why), "the handshake with %s was not finished within %u ms", t->peer_text, t->cfg.handshake_ms);
+		snprintf(why, sizeof(why), "the handshake with %s was not finished within %u ms",
+			 t->peer_text, t->cfg.handshake_ms);
 		stream_refuse(&t->pending->stream, why, now_ms);
 	}
 	if (t->role == AUTH_CONNECTOR && t->op.busy && now_ms >= t->connect_deadline_ms) {
@@ -752,7 +802,8 @@ void transport_describe(const struct transport *t, char *out, size_t size)
 {
 	if (t->live)
 		snprintf(out, size, "%s (%s), %llu bytes sent, %llu received", t->peer_text, t->live->host,
-			 (unsigned long long)(t->sent + t->live->stream.sent), (unsigned long long)(t->received + t->live->stream.received));
+			 (unsigned long long)(t->sent + t->live->stream.sent),
+			 (unsigned long long)(t->received + t->live->stream.received));
 	else if (size)
 		out[0] = '\0';
 }

@@ -19,7 +19,7 @@
 #include "backend/request.h"
 #include "backend/wire.h"
 
-struct transport_config {
+struct transport_config {	/* a time of 0 means the default */
 	const char *resource, *self_host, *alg, *secret;	/* alg, secret NULL: none */
 	struct sockaddr_storage self, peer;
 	socklen_t self_len, peer_len;

@@ -4,13 +4,15 @@
  *
  * Invariants
  *   1. Only the present value counts: a guest that writes 10^5 states a second costs one look a wake-up (H9).
- *   2. All reads of one look see one moment of xenstore, so a ring's keys are never mixed from two negotiations.
- *   3. `published` is what our node should say. A write that failed (xenstored away) is not tried again by the code that
- *      wanted it: the next look finds the difference and repairs it, whoever made it.
+ *   2. All reads of one look see one moment of xenstore, so a ring's keys are never mixed from two
+ * negotiations.
+ *   3. `published` is what our node should say. A write that failed (xenstored away) is not tried again by
+ * the code that wanted it: the next look finds the difference and repairs it, whoever made it.
  *   4. Nothing is written into a directory that has vanished (store_update's guard).
  *
- * Crash argument: all that matters is in xenstore and in the superblock. A daemon that starts finds state 2 or 4 and
- * hotplug-status, and claims again (vbd_adopt); the resource decides whether the guest may go on (P6, SB_UNCLEAN).
+ * Crash argument: all that matters is in xenstore and in the superblock. A daemon that starts finds state 2
+ * or 4 and hotplug-status, and claims again (vbd_adopt); the resource decides whether the guest may go on
+ * (P6, SB_UNCLEAN).
  */
 #include "backend/vbd.h"
 
@@ -27,7 +29,8 @@
 #define TAKE_WAIT_MS 1000	/* how long a loaded xen-blkback may take to probe a new device */
 #define TAKE_POLL_MS 10
 #define TAKE_RETRY_MS 1000
-#define RESTORE_PAUSE_MS 200	/* between two repairs: whoever changes our state in a loop gets no loop from us */
+#define RESTORE_PAUSE_MS                                                                                     \
+	200 /* between two repairs: whoever changes our state in a loop gets no loop from us */
 #define LOOKS_MAX 32		/* a run; a frontend that moves faster waits for the next one */
 
 struct resource *vbd_resource(const struct vbd *v)
@@ -81,7 +84,8 @@ static bool held_by_kernel(const struct vbd *v)
 	return v->kind == VBD_KIND_VBD && takeover_held(v->domid, v->devid);
 }
 
-/* A new vbd is left to a loaded xen-blkback until it has probed it: a probe after us would take ring and state away. */
+/* A new vbd is left to a loaded xen-blkback until it has probed it: a probe after us would take ring and
+ * state away. */
 static enum xenbus_event look_taken(struct vbd *v)
 {
 	char why[RESOURCE_TEXT];
@@ -105,7 +109,7 @@ static bool may_connect(struct vbd *v)
 {
 	if (v->claim == CLAIM_DONE && v->hotplug)
 		return true;
-	if (v->claim == CLAIM_NONE && !*v->why)		/* usual at a hot attach: not worth a line in the log */
+	if (v->claim == CLAIM_NONE && !*v->why) /* usual at a hot attach: not worth a line in the log */
 		snprintf(v->why, sizeof(v->why), "the frontend waits: block-drbdx has not attached the disk");
 	return false;
 }
@@ -116,7 +120,8 @@ static enum xenbus_event look_ring(struct vbd *v, char *reason, size_t size)
 
 	if (rc == -EIO)
 		return XENBUS_EVENT_NONE;
-	if (!rc && (v->attached || v->phase == XENBUS_PHASE_ATTACHING) && frontend_same_ring(&v->ring, &v->seen))
+	if (!rc && (v->attached || v->phase == XENBUS_PHASE_ATTACHING) &&
+	    frontend_same_ring(&v->ring, &v->seen))
 		return XENBUS_EVENT_FE_SAME;
 	if (!may_connect(v))
 		return XENBUS_EVENT_FE_EARLY;
@@ -125,7 +130,8 @@ static enum xenbus_event look_ring(struct vbd *v, char *reason, size_t size)
 			snprintf(reason, size, "the frontend's keys cannot be read: %s", strerror(-rc));
 		return XENBUS_EVENT_FE_BAD;
 	}
-	if ((v->phase == XENBUS_PHASE_WAIT || v->phase == XENBUS_PHASE_ORPHANED) && vbd_now(v) < v->retry_ms) {
+	if ((v->phase == XENBUS_PHASE_WAIT || v->phase == XENBUS_PHASE_ORPHANED) &&
+	    vbd_now(v) < v->retry_ms) {
 		wake_at(v, v->retry_ms);
 		return XENBUS_EVENT_NONE;
 	}
@@ -154,7 +160,8 @@ static enum xenbus_event look_frontend(struct vbd *v, char *reason, size_t size)
 
 enum directory { DIRECTORY_OURS, DIRECTORY_GONE, DIRECTORY_OTHER };
 
-/* Is the directory still the one we know? One that was removed and made again between two looks lacks our marker. */
+/* Is the directory still the one we know? One that was removed and made again between two looks lacks our
+ * marker. */
 static enum directory look_directory(struct vbd *v)
 {
 	struct store *s = v->devices->store;
@@ -171,9 +178,10 @@ static enum directory look_directory(struct vbd *v)
 
 static enum xenbus_event look_gone(struct vbd *v, enum directory directory)
 {
-	if (directory == DIRECTORY_OTHER || !v->devices->tree_lost)
+	if (directory == DIRECTORY_OTHER || !v->unseen || v->claim == CLAIM_NONE)
 		return XENBUS_EVENT_VANISHED;
-	vbd_say(v, "xenstored came back without its contents: the ring is served on, the device cannot be seen");
+	vbd_say(v,
+		"xenstored came back without its contents: the ring is served on, the device cannot be seen");
 	return XENBUS_EVENT_NONE;
 }
 
@@ -188,7 +196,8 @@ static bool disturbed(struct vbd *v, char *reason, size_t size)
 		return false;
 	}
 	snprintf(reason, size, "state is %d where %d was published%s%s", v->own_state, v->published,
-		 held ? ", xen-blkback has taken the device" : "", v->unwritten ? ", xenstored did not take it then" : "");
+		 held ? ", xen-blkback has taken the device" : "",
+		 v->unwritten ? ", xenstored did not take it then" : "");
 	return true;
 }
 
@@ -202,9 +211,11 @@ static enum xenbus_event look_in_view(struct vbd *v, char *reason, size_t size)
 
 	if (directory != DIRECTORY_OURS)
 		return look_gone(v, directory);
+	v->unseen = false;
 	online = store_number(s, v->path, "online", 0, 1, &n) || n;
 	v->own_state = store_number(s, v->path, "state", 0, 8, &n) ? -1 : (int)n;
-	v->hotplug = !store_read(s, v->path, "hotplug-status", hotplug, sizeof(hotplug)) && !strcmp(hotplug, "connected");
+	v->hotplug = !store_read(s, v->path, "hotplug-status", hotplug, sizeof(hotplug)) &&
+		     !strcmp(hotplug, "connected");
 	if (store_broken(s) || v->phase == XENBUS_PHASE_RELEASING)
 		return XENBUS_EVENT_NONE;
 	if (!online && v->phase != XENBUS_PHASE_OFFLINE)
@@ -269,9 +280,13 @@ static int write_features(struct vbd *v)
 	publish_default_features(&features);
 	if (r)
 		resource_features(r, &features);
-	return publish(v->devices->store, v->path, &(struct publication){
-		.features = &features, .marker = v->marker, .state = v->published, .geometry = v->published == XENBUS_CONNECTED,
-		.read_only = v->script_mode == 'r', .cdrom = v->cdrom });
+	return publish(v->devices->store, v->path,
+		       &(struct publication){.features = &features,
+					     .marker = v->marker,
+					     .state = v->published,
+					     .geometry = v->published == XENBUS_CONNECTED,
+					     .read_only = v->script_mode == 'r',
+					     .cdrom = v->cdrom});
 }
 
 /* Writes what is published. A failure is repaired by a later look (invariant 3). */
@@ -328,8 +343,11 @@ static void forget(struct vbd *v)
 static bool act(struct vbd *v, unsigned int actions, const char *reason)
 {
 	if ((actions & XENBUS_ALARM) && !v->unwritten)
-		log_error(v->object, "somebody changed the state of a disk that is being served (xen-blkback loaded again?): "
-			  "%s; taking it back", reason);
+		log_error(v->object,
+			  "somebody changed the state of a disk that is being served (xen-blkback loaded "
+			  "again?): "
+			  "%s; taking it back",
+			  reason);
 	if (actions & XENBUS_TAKE)
 		take(v);
 	if (actions & XENBUS_ERROR)
@@ -401,6 +419,7 @@ void vbd_run(struct vbd *v)
 		vbd_write_undo(v);
 	for (looks = 0; looks < LOOKS_MAX; looks++) {
 		enum xenbus_phase before = v->phase;
+		bool answer = v->completed != 0;
 		enum xenbus_event event = next_event(v, reason, sizeof(reason));
 		struct xenbus_cell cell;
 
@@ -408,11 +427,12 @@ void vbd_run(struct vbd *v)
 			break;
 		cell = xenbus_step(v->phase, event);
 		if (cell.actions & XENBUS_ODD)
-			log_warn(v->object, "%s in %s: ignored", xenbus_event_name(event), xenbus_phase_name(v->phase));
+			log_warn(v->object, "%s in %s: ignored", xenbus_event_name(event),
+				 xenbus_phase_name(v->phase));
 		set_phase(v, cell.next, event, reason);
 		if (act(v, cell.actions, reason))
 			return;
-		if (v->phase == before && !v->completed)
+		if (v->phase == before && !answer && !v->completed)
 			break;
 	}
 	if (looks == LOOKS_MAX)

@@ -2,9 +2,9 @@
 /*
  * vbd.h: one device, private to device.c, vbd.c and vbd_claim.c.  Control thread only.
  *
- * Two small machines side by side: `phase` is what xenstore and the frontend see (xenstore/xenbus.h), `claim` is what the
- * resource has given us.  They meet in two places: a ring is attached only at CLAIM_DONE, and RELEASED is raised
- * when the claim is back at CLAIM_NONE with no answer outstanding.
+ * Two small machines side by side: `phase` is what xenstore and the frontend see (xenstore/xenbus.h), `claim`
+ * is what the resource has given us.  They meet in two places: a ring is attached only at CLAIM_DONE, and
+ * RELEASED is raised when the claim is back at CLAIM_NONE with no answer outstanding.
  */
 #ifndef DRBDX_BACKEND_VBD_H
 #define DRBDX_BACKEND_VBD_H
@@ -50,6 +50,7 @@ struct vbd {
 	bool hotplug;				/* hotplug-status was "connected" */
 	bool marked;				/* our marker is in the directory */
 	bool unwritten;				/* what was published last could not be written */
+	bool unseen; /* xenstored lost its contents: no directory, and that says nothing */
 	unsigned int completed;			/* 1u << event: answers that have not been acted upon */
 	bool touched, running;
 	uint64_t found_ms, wake_ms, restore_ms, retry_ms, adopt_ms;
@@ -80,7 +81,6 @@ struct devices {
 	bool scanned;				/* the first scan is done */
 	bool rescan;
 	bool connected_before;
-	bool tree_lost;				/* xenstored came back without its contents */
 	char problem[200];
 };
 

@@ -2,10 +2,10 @@
 /*
  * vbd_claim.c: what a device asks of its resource, and the answers.
  *
- * A question may be taken back before it is answered (the directory vanishes while `add` is under way; the frontend closes while
- * its ring is being attached): then resource_release() or resource_ring_disconnect() follows at once, and
- * the device waits for both answers. So a structure is never freed while an answer is outstanding, and every caller of
- * device_add() and device_remove() is answered once.
+ * A question may be taken back before it is answered (the directory vanishes while `add` is under way; the
+ * frontend closes while its ring is being attached): then resource_release() or resource_ring_disconnect()
+ * follows at once, and the device waits for both answers. So a structure is never freed while an answer is
+ * outstanding, and every caller of device_add() and device_remove() is answered once.
  */
 #include "backend/vbd.h"
 
@@ -17,7 +17,7 @@
 
 #include "backend/log.h"
 
-#define RETRY_MS 1000		/* a ring that could not be attached is tried again: never an I/O error for a guest */
+#define RETRY_MS 1000 /* a ring that could not be attached is tried again: never an I/O error for a guest */
 #define ADOPT_RETRY_MS 5000
 
 bool vbd_pending(const struct vbd *v)

@@ -2,9 +2,10 @@
 /*
  * wire.c: packets to bytes and back.  Pure; docs/PROTOCOL.md is normative.
  *
- * Each body is one list of fields, from which come its structure on the wire, its encoder, its decoder and the table that a test compares with the document.
- * What a list cannot say (ranges, relations between fields) is in check_<member>().  wire_decode() is the only way in for bytes from outside (P4): it looks at
- * the header first, then at the checksum, then at every field, and only then is the packet the caller's.
+ * Each body is one list of fields, from which come its structure on the wire, its encoder, its decoder and
+ * the table that a test compares with the document. What a list cannot say (ranges, relations between fields)
+ * is in check_<member>().  wire_decode() is the only way in for bytes from outside (P4): it looks at the
+ * header first, then at the checksum, then at every field, and only then is the packet the caller's.
  */
 #include "backend/wire.h"
 
@@ -31,7 +32,8 @@ static_assert(sizeof(struct wire_header) == WIRE_HEADER, "header");
 static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the header's last field");
 
 /*
- * F(kind, name, size in bytes).  Kinds: u8 u16 u32 u64 integers, bytes, text (NUL padded), gen, features, zero (reserved: sent as zero, checked).
+ * F(kind, name, size in bytes).  Kinds: u8 u16 u32 u64 integers, bytes, text (NUL padded), gen, features,
+ * zero (reserved: sent as zero, checked).
  */
 #define BODY_none(F)
 #define BODY_intro(F)			\
@@ -143,11 +145,15 @@ static_assert(sizeof(struct wire_pair) == 40, "pair");
 #define GET_u32(name) b->name = get_be32(w->name);
 #define GET_u64(name) b->name = get_be64(w->name);
 #define GET_bytes(name) memcpy(b->name, w->name, sizeof(w->name));
-#define GET_text(name) if (!text_valid(w->name, sizeof(w->name))) return "the text '" #name "' is malformed"; \
+#define GET_text(name) \
+	if (!text_valid(w->name, sizeof(w->name))) \
+		return "the text '" #name "' is malformed"; \
 	get_text(b->name, w->name, sizeof(w->name));
 #define GET_gen(name) b->name = get_generations(&w->name);
-#define GET_features(name) b->name = get_features(&w->name); \
-	if (!all_zero(w->name.zero, sizeof(w->name.zero))) return "reserved bytes of '" #name "' are not zero";
+#define GET_features(name) \
+	b->name = get_features(&w->name); \
+	if (!all_zero(w->name.zero, sizeof(w->name.zero))) \
+		return "reserved bytes of '" #name "' are not zero";
 #define GET_zero(name) if (!all_zero(w->name, sizeof(w->name))) return "reserved bytes are not zero";
 #define GET(kind, name, size) GET_##kind(name)
 
@@ -165,10 +171,11 @@ static const char *decode_##member(const struct wire_##member *w, struct packet_
 	BODY_##member(GET) \
 	return NULL; \
 }
-CODEC(none) CODEC(intro) CODEC(auth) CODEC(text) CODEC(ping) CODEC(hello) CODEC(data) CODEC(ack) CODEC(want) CODEC(refuse)
-CODEC(give) CODEC(used) CODEC(pair)
+CODEC(none) CODEC(intro) CODEC(auth) CODEC(text) CODEC(ping) CODEC(hello) CODEC(data) CODEC(ack) CODEC(want)
+CODEC(refuse) CODEC(give) CODEC(used) CODEC(pair)
 
-/* check_<member>(body): NULL, or which value is impossible.  Whether a possible value may come now is replicate.c's business. */
+/* check_<member>(body): NULL, or which value is impossible.  Whether a possible value may come now is
+ * replicate.c's business. */
 static const char *check_none(const struct packet_none *b) { (void)b; return NULL; }
 static const char *check_text(const struct packet_text *b) { (void)b; return NULL; }
 static const char *check_ping(const struct packet_ping *b) { (void)b; return NULL; }
@@ -188,7 +195,9 @@ static const char *check_auth(const struct packet_auth *b)
 {
 	if (b->mac_length > WIRE_MAC_MAX)
 		return "the proof is too long";
-	return all_zero(b->mac + b->mac_length, WIRE_MAC_MAX - b->mac_length) ? NULL : "bytes after the proof are not zero";
+	return all_zero(b->mac + b->mac_length, WIRE_MAC_MAX - b->mac_length)
+		       ? NULL
+		       : "bytes after the proof are not zero";
 }
 
 static const char *check_hello(const struct packet_hello *b)
@@ -272,8 +281,12 @@ size_t wire_encode(const struct packet *p, uint64_t sequence, uint8_t *out)
 {
 	int body = body_length(p->type);
 	struct wire_header h = {
-		.magic = put_be32(WIRE_MAGIC), .version = put_be16(WIRE_VERSION_MAX), .type = put_be16(p->type),
-		.body_length = put_be32(body), .payload_length = put_be32(p->payload), .sequence = put_be64(sequence),
+		.magic = put_be32(WIRE_MAGIC),
+		.version = put_be16(WIRE_VERSION_MAX),
+		.type = put_be16(p->type),
+		.body_length = put_be32(body),
+		.payload_length = put_be32(p->payload),
+		.sequence = put_be64(sequence),
 	};
 
 	assert(body >= 0 && (!p->payload || payload_allowed(p->type)));
@@ -319,7 +332,8 @@ static const char *decode_body(const void *body, struct packet *p)
 	return wrong;
 }
 
-static int reject(int rc, char *why, size_t why_size, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static int reject(int rc, char *why, size_t why_size, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 static int reject(int rc, char *why, size_t why_size, const char *fmt, ...)
 {
 	va_list ap;
@@ -338,8 +352,10 @@ int wire_decode(const uint8_t *in, uint64_t sequence, struct packet *p, char *wh
 	const char *wrong;
 
 	if (length < 0)
-		return reject(length, why, why_size, "%s", length == -EBADMSG ? "bytes that are not a packet" :
-			      length == -EMSGSIZE ? "a packet of impossible length" : "a packet of unknown type or version");
+		return reject(length, why, why_size, "%s",
+			      length == -EBADMSG    ? "bytes that are not a packet"
+			      : length == -EMSGSIZE ? "a packet of impossible length"
+						    : "a packet of unknown type or version");
 	memcpy(&h, in, sizeof(h));
 	if (get_be32(h.crc) != checksum(in, length - WIRE_HEADER))
 		return reject(-EBADMSG, why, why_size, "a packet with a wrong checksum");
@@ -370,8 +386,10 @@ const char *packet_name(enum packet_type type)
 }
 
 /* The tables for the comparison with docs/PROTOCOL.md. */
-#define ROW_OF(member) static const struct layout_field member##_fields[] = { BODY_##member(ROW_##member) { NULL, 0, 0 } };
-#define ROW(member, name) { #name, offsetof(struct wire_##member, name), sizeof(((struct wire_##member *)0)->name) },
+#define ROW_OF(member) \
+	static const struct layout_field member##_fields[] = { BODY_##member(ROW_##member) { NULL, 0, 0 } };
+#define ROW(member, name) \
+	{ #name, offsetof(struct wire_##member, name), sizeof(((struct wire_##member *)0)->name) },
 #define ROW_none(kind, name, size) ROW(none, name)
 #define ROW_intro(kind, name, size) ROW(intro, name)
 #define ROW_auth(kind, name, size) ROW(auth, name)
@@ -385,12 +403,13 @@ const char *packet_name(enum packet_type type)
 #define ROW_give(kind, name, size) ROW(give, name)
 #define ROW_used(kind, name, size) ROW(used, name)
 #define ROW_pair(kind, name, size) ROW(pair, name)
-ROW_OF(none) ROW_OF(intro) ROW_OF(auth) ROW_OF(text) ROW_OF(ping) ROW_OF(hello) ROW_OF(data) ROW_OF(ack) ROW_OF(want)
-ROW_OF(refuse) ROW_OF(give) ROW_OF(used) ROW_OF(pair)
+ROW_OF(none) ROW_OF(intro) ROW_OF(auth) ROW_OF(text) ROW_OF(ping) ROW_OF(hello) ROW_OF(data) ROW_OF(ack)
+ROW_OF(want) ROW_OF(refuse) ROW_OF(give) ROW_OF(used) ROW_OF(pair)
 
 static const struct layout_field header_fields[] = {
 #define H(name) { #name, offsetof(struct wire_header, name), sizeof(((struct wire_header *)0)->name) }
-	H(magic), H(version), H(type), H(body_length), H(payload_length), H(sequence), H(zero), H(crc), { NULL, 0, 0 },
+	H(magic), H(version), H(type), H(body_length), H(payload_length), H(sequence), H(zero), H(crc),
+	{ NULL, 0, 0 },
 #undef H
 };
 

@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The grammar of drbd.conf: the union of what DRBD 8.3, 8.4 and 9 accept. The first syntax error ends the
- * reading of its file; what is wrong with a value is said by tree_* and host_* functions, and reading goes on.
+ * reading of its file; what is wrong with a value is said by tree_* and host_* functions, and reading
+ * goes on.
  */
 }
 %code requires {

@@ -151,7 +151,7 @@ static int add(const struct hotplug *h)
 	if (!rc)
 		return 0;
 	rc = set_status(h, "error", why);
-	if (rc)		/* then xl cannot print it */
+	if (rc)		/* xl finds no hotplug-error to print */
 		fprintf(stderr, "block-drbdx: %s: %s (and xenstore: %s)\n", h->path, why, strerror(-rc));
 	return 1;
 }

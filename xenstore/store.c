@@ -2,10 +2,11 @@
 /*
  * store.c: libxenstore, made bounded and able to lose its server.
  *
- * What libxenstore does not say by itself: when xenstored dies, its reader thread closes the socket and nothing becomes
- * readable on xs_fileno(); so the caller pings.  A broken connection shows as EBADF or EPIPE, but also as EINVAL,
- * which xenstored itself may answer: one more question tells them apart.  xs_open() turns to the kernel's device
- * when nobody listens on the socket, and a request there waits for ever; so the socket is tried first.
+ * What libxenstore does not say by itself: when xenstored dies, its reader thread closes the socket and
+ * nothing becomes readable on xs_fileno(); so the caller pings.  A broken connection shows as EBADF or EPIPE,
+ * but also as EINVAL, which xenstored itself may answer: one more question tells them apart.  xs_open() turns
+ * to the kernel's device when nobody listens on the socket, and a request there waits for ever; so the socket
+ * is tried first.
  */
 #include "xenstore/store.h"
 
@@ -112,7 +113,15 @@ bool store_broken(const struct store *s)
 static bool is_answer(int e)
 {
 	switch (e) {
-	case ENOENT: case EACCES: case EPERM: case EAGAIN: case EEXIST: case E2BIG: case EBUSY: case ENOSPC: case ENOMEM:
+	case ENOENT:
+	case EACCES:
+	case EPERM:
+	case EAGAIN:
+	case EEXIST:
+	case E2BIG:
+	case EBUSY:
+	case ENOSPC:
+	case ENOMEM:
 	case EISDIR: case EROFS: case ENOTEMPTY: case ENOSYS: case EDQUOT:
 		return true;
 	default:
@@ -260,7 +269,8 @@ static int write_all(struct store *s, xs_transaction_t t, const char *dir, const
 	return rc;
 }
 
-int store_update(struct store *s, const char *dir, const char *guard, const struct store_entry *entry, size_t n)
+int store_update(struct store *s, const char *dir, const char *guard, const struct store_entry *entry,
+		 size_t n)
 {
 	int rc = -EAGAIN;
 

@@ -22,12 +22,14 @@
 	[XENBUS_PHASE_##phase] = { \
 		[XENBUS_EVENT_TAKEN] = taken, [XENBUS_EVENT_DISTURBED] = disturbed, \
 		[XENBUS_EVENT_OFFLINE] = offline, [XENBUS_EVENT_VANISHED] = vanished, \
-		[XENBUS_EVENT_FE_INIT] = init, [XENBUS_EVENT_FE_IDLE] = idle, [XENBUS_EVENT_FE_EARLY] = early, \
+		[XENBUS_EVENT_FE_INIT] = init, [XENBUS_EVENT_FE_IDLE] = idle, \
+		[XENBUS_EVENT_FE_EARLY] = early, \
 		[XENBUS_EVENT_FE_READY] = ready, [XENBUS_EVENT_FE_SAME] = same, [XENBUS_EVENT_FE_BAD] = bad, \
 		[XENBUS_EVENT_FE_CLOSING] = closing, [XENBUS_EVENT_FE_CLOSED] = closed, \
 		[XENBUS_EVENT_FE_GONE] = gone, [XENBUS_EVENT_FE_GARBAGE] = garbage, \
 		[XENBUS_EVENT_ATTACHED] = attached, [XENBUS_EVENT_ATTACH_FAILED] = attach_failed, \
-		[XENBUS_EVENT_DETACHED] = detached, [XENBUS_EVENT_BROKEN] = broken, [XENBUS_EVENT_RELEASED] = released, \
+		[XENBUS_EVENT_DETACHED] = detached, [XENBUS_EVENT_BROKEN] = broken, \
+		[XENBUS_EVENT_RELEASED] = released, \
 	},
 
 /* Short names of the cells that are used most; */

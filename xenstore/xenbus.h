@@ -2,8 +2,9 @@
 /*
  * xenbus.h: the XenBus life of a block backend as one pure table: [phase][event] -> actions and next phase.
  *
- * The caller looks at xenstore as it is now (never at the history of changes, which a guest may flood), turns what it sees into one event, and does what the
- * table says.  After a change of phase it looks again, so a table cell need not remember what the frontend wanted while a ring was being drained.
+ * The caller looks at xenstore as it is now (never at the history of changes, which a guest may flood), turns
+ * what it sees into one event, and does what the table says.  After a change of phase it looks again, so a
+ * table cell need not remember what the frontend wanted while a ring was being drained.
  *
  *   FOUND ──taken──> WAIT ──ready──> ATTACHING ──attached──> SERVING ──closing──> CLOSING
  *                     ^                  │                     │                     │
@@ -15,7 +16,8 @@
  *   directory gone, any phase ──> LEAVING ──> forgotten
  *
  * Invariants
- *   1. 4 is written only after the resource answered that the ring is being served (P2: only then may a guest request run).
+ *   1. 4 is written only after the resource answered that the ring is being served (P2: only then may a guest
+ * request run).
  *   2. 6 is written only when no page of the guest is mapped: frontends free the ring when they read it.
  *   3. Whatever the guest writes, nothing but its own disk is affected (P4).
  */
@@ -24,9 +26,16 @@
 
 #include <stdint.h>
 
-enum xenbus_state {		/* values of a `state` node; xen/io/xenbus.h */
-	XENBUS_UNKNOWN = 0, XENBUS_INITIALISING = 1, XENBUS_INITWAIT = 2, XENBUS_INITIALISED = 3, XENBUS_CONNECTED = 4,
-	XENBUS_CLOSING = 5, XENBUS_CLOSED = 6, XENBUS_RECONFIGURING = 7, XENBUS_RECONFIGURED = 8,
+enum xenbus_state { /* values of a `state` node; xen/io/xenbus.h */
+		    XENBUS_UNKNOWN = 0,
+		    XENBUS_INITIALISING = 1,
+		    XENBUS_INITWAIT = 2,
+		    XENBUS_INITIALISED = 3,
+		    XENBUS_CONNECTED = 4,
+		    XENBUS_CLOSING = 5,
+		    XENBUS_CLOSED = 6,
+		    XENBUS_RECONFIGURING = 7,
+		    XENBUS_RECONFIGURED = 8,
 };
 
 /* X(name, what).  "settled" phases are those whose own `state` node must read as published. */

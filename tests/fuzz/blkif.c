@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * blkif.c: fuzz target: whatever is in a slot and in an indirect page, what the validator lets through can be executed
+ * blkif.c: fuzz target: whatever is in a slot and an indirect page, what the validator lets through is sound
  *
- * Input: 8 bytes of limits, a slot, then the indirect page.  Build with clang -fsanitize=fuzzer,address,undefined.
+ * Input: 8 bytes of limits, a slot, then the indirect page.  clang -fsanitize=fuzzer,address,undefined.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,8 +21,10 @@ static void check(const struct blkif_op *op, const struct blkif_limits *limits)
 
 	REQUIRE(op->segments <= BLKIF_SEGMENTS_MAX);
 	for (i = 0; i < op->segments; i++) {
-		REQUIRE(op->segment[i].first_sect <= op->segment[i].last_sect && op->segment[i].last_sect < 8);
-		sum += op->segment[i].last_sect - op->segment[i].first_sect + 1u;
+		const struct blkif_segment *seg = &op->segment[i];
+
+		REQUIRE(seg->first_sect <= seg->last_sect && seg->last_sect < 8);
+		sum += seg->last_sect - seg->first_sect + 1u;
 	}
 	REQUIRE(sum == op->sectors && sum <= REQUEST_SECTORS_MAX);
 	REQUIRE((sum == 0) == (op->op == REQUEST_FLUSH));
@@ -34,7 +36,8 @@ static void check(const struct blkif_op *op, const struct blkif_limits *limits)
 	REQUIRE(op->sector * 512 % limits->block_size == 0 && sum * 512 % limits->block_size == 0);
 }
 
-static void check_indirect(const uint8_t *data, size_t size, const struct blkif_limits *limits, struct blkif_op *op)
+static void check_indirect(const uint8_t *data, size_t size, const struct blkif_limits *limits,
+			   struct blkif_op *op)
 {
 	size_t bytes = op->indirect_segments * sizeof(struct blkif_request_segment);
 	struct blkif_request_segment *page;
@@ -77,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (verdict == BLKIF_OK)
 		check(op, &limits);
 	if (verdict == BLKIF_NEEDS_INDIRECT)
-		check_indirect(data + sizeof(head) + sizeof(slot), size - sizeof(head) - sizeof(slot), &limits, op);
+		check_indirect(data + sizeof(head) + sizeof(slot), size - sizeof(head) - sizeof(slot),
+			       &limits, op);
 out:
 	free(op);
 	return 0;

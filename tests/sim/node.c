@@ -85,7 +85,7 @@ static void op_resume(void *ctx)
 {
 	struct node *n = ctx;
 
-	if (!(sim_is(n->sim, MUTANT_DROPPED_RESUME) && n->guest.inflight))
+	if (!(sim_is(n->sim, MUTANT_DROPPED_RESUME) && sim_chance(n->sim, 300)))
 		vguest_resume(n);
 }
 
@@ -279,6 +279,25 @@ static void configure(struct node *n)
 	};
 }
 
+static void stopped_event(struct sim *s, struct event *e)
+{
+	if (node_may_die(e->node))
+		node_crash(e->node, false, sim_between(s, 20, 800) * SIM_MS);
+}
+
+/* The daemon is stopped in good order: it yields the token if it can, and goes a moment later. */
+void node_stop(struct node *n)
+{
+	bool gone;
+
+	n->stopping = true;
+	gone = replicate_yield(n->core, sim_ms(n->sim));
+
+	sim_note(n->sim, n, "yield", gone, 0, 0);
+	node_settle(n);
+	sim_mortal(sim_in(n->sim, sim_random(n->sim, 100 * SIM_MS), stopped_event, n));
+}
+
 int node_init(struct sim *s, int index, const struct superblock *sb)
 {
 	struct node *n = &s->node[index];
@@ -311,7 +330,7 @@ void node_boot(struct node *n)
 	struct sim *s = n->sim;
 	int rc;
 
-	n->restarting = false;
+	n->stopping = false;
 	n->up = true;
 	n->armed = UINT64_MAX;
 	n->status = (struct replicate_status){ 0 };
@@ -359,7 +378,6 @@ void node_crash(struct node *n, bool power, uint64_t downtime)
 
 	sim_note(s, n, power ? "power-cut" : "killed", n->meta.durable.token, n->meta.durable.epoch, n->meta.durable.flags);
 	n->up = false;
-	n->restarting = true;
 	n->life++;
 	vnet_node_died(n);
 	vguest_died(n);

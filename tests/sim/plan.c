@@ -10,7 +10,7 @@
 
 static const unsigned int common[FAULT_COUNT] = {
 	[FAULT_CUT] = 20, [FAULT_CUT_LONG] = 8, [FAULT_NET_SLOW] = 5, [FAULT_CRASH] = 10, [FAULT_KILL] = 10, [FAULT_SB_SLOW] = 4,
-	[FAULT_SB_ERROR] = 4, [FAULT_DISK_ERROR] = 8, [FAULT_DISK_SLOW] = 5, [FAULT_RIVAL] = 8, [FAULT_DESTROY] = 4,
+	[FAULT_SB_ERROR] = 4, [FAULT_DISK_ERROR] = 8, [FAULT_DISK_SLOW] = 5, [FAULT_RIVAL] = 8, [FAULT_DESTROY] = 4, [FAULT_STOP] = 4,
 	[FAULT_AMBUSH] = 30,
 };
 
@@ -21,8 +21,8 @@ void plan_make(struct sim *s)
 
 	*p = (struct plan){ .ending = kind < 60 ? END_QUIET : kind < 85 ? END_PRIMARY : END_BOTH };
 	p->cache = sim_chance(s, 100);
-	p->duration = sim_between(s, 2, 12) * SIM_SECOND;
-	p->gap = sim_between(s, 50, 1500) * SIM_MS;
+	p->duration = sim_between(s, 2, 8) * SIM_SECOND;
+	p->gap = sim_between(s, 30, 800) * SIM_MS;
 	for (int i = 0; i < FAULT_COUNT; i++)	/* a schedule has its own mix: some faults often, some not at all */
 		p->weight[i] = common[i] * sim_random(s, 4);
 	p->weight[FAULT_CUT]++;
@@ -161,6 +161,11 @@ static bool strike_node(struct sim *s, struct node *n, enum fault f)
 		if (!n->up || n->guest.attach == ATTACH_NONE)
 			return false;
 		vguest_leave(n, true);
+		return true;
+	case FAULT_STOP:
+		if (!n->up || n->guest.attach != ATTACH_NONE || !node_may_die(n))
+			return false;
+		node_stop(n);
 		return true;
 	default:
 		return die(n, f == FAULT_CRASH);

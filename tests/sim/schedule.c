@@ -150,7 +150,7 @@ static bool at_rest(struct sim *s)
 {
 	int held = (s->node[0].meta.durable.token == TOKEN_HELD) + (s->node[1].meta.durable.token == TOKEN_HELD);
 
-	return held == 1 && vnet_whole(s) && both_connected(s) && guests_gone(s) && !s->node[0].disk.inflight && !s->node[1].disk.inflight &&
+	return held == 1 && vnet_whole(s) && !s->node[0].stopping && !s->node[1].stopping && both_connected(s) && guests_gone(s) && !s->node[0].disk.inflight && !s->node[1].disk.inflight &&
 	       !s->node[0].meta.step && !s->node[1].meta.step;
 }
 

@@ -76,7 +76,10 @@ enum oracle {
 	X(DROPPED_RESUME,	"dropped-resume") \
 	X(CHANGED_PAGE,		"changed-page") \
 	X(NO_IN_USE,		"no-in-use") \
-	X(ERROR_TO_GUEST,	"error-to-guest")
+	X(ERROR_TO_GUEST,	"error-to-guest") \
+	X(NO_DSYNC,		"no-dsync") \
+	X(NO_FLUSH,		"no-flush") \
+	X(ONE_SUPERBLOCK,	"one-superblock")
 enum mutant {
 #define X(id, name) MUTANT_##id,
 	MUTANTS(X)
@@ -177,6 +180,8 @@ struct guest {
 	char who[64];
 	unsigned int serial, depth, inflight, lifetime;
 	bool leaving, stalled, settled;	/* leaving: submits nothing more; stalled: waits for the resume action */
+	bool next;			/* a claim was made while the last guest is being released */
+	char next_who[64];
 	bool busy_asked;		/* a second claim on the same node was made and is to be answered -EBUSY */
 	bool witnessed;			/* the partner had a guest and the link was whole all the time since the claim */
 	int claim_rc;
@@ -210,13 +215,14 @@ struct node {
 	struct peer_op peer[SIM_PEER_SLOTS];
 	uint64_t connection;		/* id of the connection that the core knows of, 0 = none */
 	uint64_t armed, ticked, ticks;	/* timer */
-	bool restarting;
+	bool stopping;			/* it has yielded and will go */
 };
 int node_init(struct sim *s, int index, const struct superblock *sb);
 void node_dispose(struct node *n);
 void node_boot(struct node *n);
 bool node_may_die(const struct node *n);
 void node_crash(struct node *n, bool power, uint64_t downtime);
+void node_stop(struct node *n);
 void node_settle(struct node *n);	/* after every call of the core */
 void node_connected(struct node *n, uint64_t connection);
 void node_disconnected(struct node *n, const char *why);
@@ -237,6 +243,7 @@ struct node *node_peer(const struct node *n);
 	X(DISK_SLOW,	"slow disk") \
 	X(RIVAL,	"claim on the other node") \
 	X(DESTROY,	"guest destroyed") \
+	X(STOP,		"daemon stopped (token yielded)") \
 	X(AMBUSH,	"cut or crash at a chosen point")
 enum fault {
 #define X(id, name) FAULT_##id,

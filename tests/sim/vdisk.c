@@ -136,7 +136,8 @@ static void take_effect(struct vdisk *d, struct vdisk_op *o)
 	size_t bytes = (size_t)o->sectors * SECTOR_SIZE;
 
 	if (o->op == REQUEST_FLUSH || o->preflush) {
-		flush(d);
+		if (!sim_is(d->node->sim, MUTANT_NO_FLUSH))
+			flush(d);
 		d->flushes++;
 		if (o->submitted > d->flush_started)
 			d->flush_started = o->submitted;
@@ -144,7 +145,7 @@ static void take_effect(struct vdisk *d, struct vdisk_op *o)
 	if (o->op == REQUEST_WRITE) {
 		check_buffer(d, o);
 		oracle_at_disk(d, o->req, o->sector, o->data, o->sectors);
-		store(d, o->sector, o->data, o->sectors, d->dsync);
+		store(d, o->sector, o->data, o->sectors, d->dsync && !sim_is(d->node->sim, MUTANT_NO_DSYNC));
 	} else if (o->op == REQUEST_READ && !o->orphan) {
 		memcpy(o->req->data, d->cached + o->sector * SECTOR_SIZE, bytes);
 	}

@@ -60,7 +60,7 @@ static void pump(struct node *n)
 	struct sim *s = n->sim;
 	struct guest_op *op;
 
-	while (n->up && !s->failed && g->attach == ATTACH_ACTIVE && !g->leaving && (op = free_slot(g))) {
+	while (n->up && !s->failed && g->attach == ATTACH_ACTIVE && !g->leaving && !g->stalled && (op = free_slot(g))) {
 		g->stalled = !replicate_ready(n->core);
 		if (g->stalled)
 			return;
@@ -89,8 +89,13 @@ static void pump_in(struct node *n, uint64_t delay)
 
 void vguest_resume(struct node *n)
 {
-	if (n->guest.stalled)
-		pump_in(n, 0);
+	struct guest *g = &n->guest;
+
+	if (!g->stalled)
+		return;
+	g->stalled = false;
+	for (unsigned int i = g->inflight; i < g->depth; i++)
+		pump_in(n, sim_random(n->sim, 100));
 }
 
 void vguest_completed(struct node *n, struct guest_op *op, int rc)
@@ -120,7 +125,7 @@ static void bound_event(struct sim *s, struct event *e)
 {
 	struct guest *g = &e->node->guest;
 
-	if (g->attach == ATTACH_CLAIMING && g->claims == e->a)
+	if ((g->attach == ATTACH_CLAIMING || g->next) && g->claims == e->a)
 		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was not answered within its bound of %u ms", e->node->index,
 			    e->node->cfg.claim_timeout_ms);
 }
@@ -133,26 +138,40 @@ static bool witness(const struct node *n)
 	       n->up && peer->up && peer->guest.attach == ATTACH_ACTIVE;
 }
 
-void vguest_claim(struct node *n)
+static void ask(struct node *n, char *who, size_t size)
 {
 	struct guest *g = &n->guest;
 	struct sim *s = n->sim;
 	struct event *e;
 
-	g->attach = ATTACH_CLAIMING;
-	g->leaving = g->stalled = false;
-	g->claim_rc = 0;
 	g->claims++;
 	s->totals->claims++;
-	g->witnessed = witness(n);
-	snprintf(g->who, sizeof(g->who), "guest web%d-%u", n->index, ++g->serial);
-	/* Slow superblocks are not the core's fault: they add to the bound. */
-	e = sim_in(s, n->cfg.claim_timeout_ms * SIM_MS + 20 * SIM_SECOND, bound_event, n);
+	snprintf(who, size, "guest web%d-%u", n->index, ++g->serial);
+	e = sim_in(s, (n->cfg.claim_timeout_ms + 10) * SIM_MS, bound_event, n);
 	e->a = g->claims;
 	sim_mortal(e);
 	sim_note(s, n, "claim", g->claims, g->witnessed, n->cfg.claim_timeout_ms);
-	replicate_claim(n->core, g->who, sim_ms(s));
+	replicate_claim(n->core, who, sim_ms(s));
 	node_settle(n);
+}
+
+void vguest_claim(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	g->attach = ATTACH_CLAIMING;
+	g->leaving = g->stalled = false;
+	g->claim_rc = 0;
+	g->witnessed = witness(n);
+	ask(n, g->who, sizeof(g->who));
+}
+
+/* The disk is attached again before the last guest's requests are finished. */
+static void claim_next(struct node *n)
+{
+	n->guest.next = true;
+	n->guest.witnessed = false;
+	ask(n, n->guest.next_who, sizeof(n->guest.next_who));
 }
 
 void vguest_claimed(struct node *n, int rc, const char *why)
@@ -167,8 +186,12 @@ void vguest_claimed(struct node *n, int rc, const char *why)
 			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim got error %d", n->index, rc);
 		return;
 	}
-	if (g->attach == ATTACH_RELEASING)
-		return;		/* cancelled */
+	if (g->attach == ATTACH_RELEASING) {
+		if (!rc || !why || !*why)
+			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: claimed(%d) during a release", n->index, rc);
+		g->next = false;	/* cancelled, or too late */
+		return;
+	}
 	if (g->attach != ATTACH_CLAIMING) {
 		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: claimed() without a claim", n->index);
 		return;
@@ -210,7 +233,7 @@ void vguest_activated(struct node *n, int rc, const char *why)
 	s->totals->activations++;
 	g->attach = ATTACH_ACTIVE;
 	g->depth = (unsigned int)sim_between(s, 1, SIM_GUEST_SLOTS);
-	g->think = sim_chance(s, 300) ? 0 : sim_random(s, 20 * SIM_MS);
+	g->think = sim_chance(s, 50) ? 0 : sim_between(s, 1, 60) * SIM_MS;
 	g->lifetime = (unsigned int)sim_between(s, 1, 60);
 	for (unsigned int i = 0; i < g->depth; i++)
 		pump_in(n, sim_random(s, g->think + 1));
@@ -235,8 +258,12 @@ void vguest_released(struct node *n)
 	if (g->attach != ATTACH_RELEASING || g->inflight)
 		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: released() unasked or with %u requests in flight", n->index,
 			    g->inflight);
-	g->attach = ATTACH_NONE;
-	g->leaving = g->stalled = false;
+	g->attach = g->next ? ATTACH_CLAIMING : ATTACH_NONE;
+	g->leaving = g->next && n->sim->plan.stopped;
+	g->stalled = false;
+	if (g->next)
+		memcpy(g->who, g->next_who, sizeof(g->who));
+	g->next = false;
 }
 
 /* Shut down (after its last answer), or destroyed with whatever is in flight. */
@@ -293,6 +320,8 @@ static void manage(struct node *n)
 			ask_twice(n);
 		break;
 	case ATTACH_RELEASING:
+		if (!s->plan.stopped && !g->next && sim_chance(s, 100))
+			claim_next(n);
 		break;
 	}
 }
@@ -315,7 +344,7 @@ void vguest_died(struct node *n)
 	node_peer(n)->guest.witnessed = false;
 	g->attach = ATTACH_NONE;
 	g->inflight = 0;
-	g->leaving = g->stalled = false;
+	g->leaving = g->stalled = g->next = false;
 	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
 		g->op[i].used = false;
 }

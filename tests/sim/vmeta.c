@@ -39,6 +39,8 @@ static void tear(struct vmeta *m)
 	struct sim *s = m->node->sim;
 	size_t part = sim_random(s, 8) * (METADATA_BLOCK / 8);
 
+	if (sim_is(s, MUTANT_ONE_SUPERBLOCK))
+		memcpy(m->copy[!m->target], m->writing, part);
 	switch (sim_random(s, 3)) {
 	case 0:
 		break;

@@ -17,7 +17,8 @@ static const struct blkif_limits DISK = { .sectors = 1000, .block_size = 512, .m
 static const struct blkif_limits DISK_4K = { .sectors = 1000, .block_size = 4096, .max_segments = 256 };
 static const struct blkif_limits DISK_RO = { .sectors = 1000, .block_size = 512, .read_only = true,
 					     .max_segments = 256 };
-static const struct blkif_limits HUGE_DISK = { .sectors = UINT64_MAX, .block_size = 512, .max_segments = 256 };
+static const struct blkif_limits HUGE_DISK = { .sectors = UINT64_MAX, .block_size = 512,
+					       .max_segments = 256 };
 
 /* A request of `n` whole pages. */
 static blkif_request_t direct(uint8_t operation, uint64_t sector, uint8_t n)
@@ -150,7 +151,8 @@ static void what_was_not_offered_is_unsupported(void **state)
 			continue;
 		assert_int_equal(op.id, 0x1122334455667788);
 		assert_int_equal(op.operation, operation);
-		if (operation == BLKIF_OP_READ || operation == BLKIF_OP_WRITE || operation == BLKIF_OP_FLUSH_DISKCACHE)
+		if (operation == BLKIF_OP_READ || operation == BLKIF_OP_WRITE ||
+		    operation == BLKIF_OP_FLUSH_DISKCACHE)
 			assert_int_equal(verdict, BLKIF_OK);
 		else
 			assert_int_equal(verdict, BLKIF_UNSUPPORTED);
@@ -169,7 +171,8 @@ static void the_number_of_segments_is_1_to_11(void **state)
 		assert_int_equal(parse(direct(BLKIF_OP_READ, 0, (uint8_t)n), &DISK, &op), want);
 		assert_int_equal(parse(direct(BLKIF_OP_WRITE, 0, (uint8_t)n), &DISK, &op), want);
 		if (n)
-			assert_int_equal(parse(direct(BLKIF_OP_FLUSH_DISKCACHE, 0, (uint8_t)n), &DISK, &op), want);
+			assert_int_equal(parse(direct(BLKIF_OP_FLUSH_DISKCACHE, 0, (uint8_t)n), &DISK, &op),
+					 want);
 	}
 }
 
@@ -214,6 +217,8 @@ static void the_last_sector_can_be_reached_and_none_after_it(void **state)
 	assert_int_equal(parse(direct(BLKIF_OP_WRITE, 999, 1), &DISK, &op), BLKIF_ERROR);
 	assert_int_equal(parse(direct(BLKIF_OP_READ, 1000, 1), &DISK, &op), BLKIF_ERROR);
 	assert_int_equal(parse(direct(BLKIF_OP_READ, 1001, 1), &DISK, &op), BLKIF_ERROR);
+	assert_int_equal(parse(indirect(BLKIF_OP_READ, 999, 1), &DISK, &op), BLKIF_NEEDS_INDIRECT);
+	assert_int_equal(parse(indirect(BLKIF_OP_READ, 1000, 1), &DISK, &op), BLKIF_ERROR);
 }
 
 static void an_end_that_wraps_around_is_refused(void **state)

@@ -221,6 +221,38 @@ static void the_same_is_said_once_for_many_resources(void **state)
 	expect_message(f, CONFIG_NOTE, 1, "use-bmbv, no-disk-barrier (lines 1-2): ");
 }
 
+static void what_is_wrong_in_common_is_said_once_for_many_resources(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(load(f, "common { net { cram-hmac-alg sha1; } }\n" RESOURCE(
+					 "") "resource s {\n"
+					     "on alpha { device minor 1; disk /dev/vg/s; address 10.0.0.1:1; "
+					     "meta-disk internal; }\n"
+					     "on beta { device minor 1; disk /dev/vg/s; address 10.0.0.2:1; "
+					     "meta-disk internal; } }\n"),
+			 -EINVAL);
+	assert_int_equal(count_messages(f, CONFIG_ERROR), 1);
+	expect_message(f, CONFIG_ERROR, 1, "cram-hmac-alg without a shared-secret");
+}
+
+static void what_common_cannot_have_is_not_passed_over(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(load(f, "common { proxy { memlimit 100M; } }\n" NET("")), 0);
+	expect_message(f, CONFIG_WARNING, 1, "no effect in common: it uses DRBD Proxy");
+	assert_null(config_find(f->config, "r")->refused);
+}
+
+static void of_two_values_the_one_that_asks_for_more_refuses(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(load(f, DISK("fencing resource-only; fencing dont-care;")), 0);
+	assert_non_null(config_find(f->config, "r")->refused);
+}
+
 static void resources_of_other_hosts_are_not_talked_about(void **state)
 {
 	struct fixture *f = *state;
@@ -272,6 +304,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_resource_can_undo_what_common_asks_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_same_is_said_once_for_many_resources, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_wrong_in_common_is_said_once_for_many_resources,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(what_common_cannot_have_is_not_passed_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(of_two_values_the_one_that_asks_for_more_refuses, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(resources_of_other_hosts_are_not_talked_about, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(messages_do_not_go_on_without_end, setup, teardown),

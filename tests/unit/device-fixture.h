@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * device-fixture.h: devices of a host with a fake xenstore, a fake resource layer whose answers the test gives when it likes, and a
- * fake xen-blkback.
+ * device-fixture.h: devices of a host with a fake xenstore, a fake resource layer whose answers the test
+ * gives when it likes, and a fake xen-blkback.
  */
 #ifndef DRBDX_TESTS_DEVICE_FIXTURE_H
 #define DRBDX_TESTS_DEVICE_FIXTURE_H
@@ -37,7 +37,7 @@ struct resource {
 
 static struct resource fake;
 
-static void answer(int which, int rc, const char *why)
+static inline void answer(int which, int rc, const char *why)
 {
 	struct call c = fake.call[which];
 
@@ -54,7 +54,7 @@ static void answer(int which, int rc, const char *why)
 	c.reply(c.ctx, rc, why);
 }
 
-static void ask(int which, resource_reply_fn *reply, void *ctx)
+static inline void ask(int which, resource_reply_fn *reply, void *ctx)
 {
 	assert_false(fake.call[which].pending);
 	fake.call[which] = (struct call){ true, reply, ctx };
@@ -77,7 +77,8 @@ void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx)
 }
 
 void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
-			   const struct resource_events *events, void *events_ctx, resource_reply_fn *reply, void *ctx)
+			   const struct resource_events *events, void *events_ctx, resource_reply_fn *reply,
+			   void *ctx)
 {
 	assert_true(r->claimed);
 	assert_false(r->mapped);		/* never two rings */
@@ -105,7 +106,7 @@ const char *resource_name(const struct resource *r)
 	return "my-domu-disk";
 }
 
-static struct resource *find_resource(void *ctx, const char *name)
+static inline struct resource *find_resource(void *ctx, const char *name)
 {
 	(void)ctx;
 	return strcmp(name, "my-domu-disk") ? NULL : &fake;
@@ -158,7 +159,7 @@ static struct devices *devices;
 static uint64_t now;
 static struct { int calls, rc; char why[512]; } reply[2];
 
-static void on_reply(void *ctx, int rc, const char *why)
+static inline void on_reply(void *ctx, int rc, const char *why)
 {
 	int i = ctx != NULL;
 
@@ -167,20 +168,20 @@ static void on_reply(void *ctx, int rc, const char *why)
 	snprintf(reply[i].why, sizeof(reply[i].why), "%s", why);
 }
 
-static void events(void)
+static inline void events(void)
 {
 	for (int i = 0; i < 100 && xf.first; i++)
 		devices_event(devices);
 }
 
-static void pass(uint64_t ms)
+static inline void pass(uint64_t ms)
 {
 	now += ms;
 	devices_tick(devices, now);
 	events();
 }
 
-static void start(void)
+static inline void start(void)
 {
 	char why[256] = "";
 
@@ -190,7 +191,7 @@ static void start(void)
 }
 
 /* As libxl does, before anybody reacts. */
-static void create_directory(const char *mode)
+static inline void create_directory(const char *mode)
 {
 	xf_write(FE "state", "1");
 	xf_write(FE "backend", "/local/domain/0/" BE_PATH);
@@ -208,39 +209,39 @@ static void create_directory(const char *mode)
 	xf_write(BE "state", "1");
 }
 
-static void remove_directory(void)
+static inline void remove_directory(void)
 {
 	xf_rm(BE_PATH);
 	xf_rm(FE_PATH);
 	events();
 }
 
-static void frontend_keys(const char *ref, const char *port)
+static inline void frontend_keys(const char *ref, const char *port)
 {
 	xf_write(FE "ring-ref", ref);
 	xf_write(FE "event-channel", port);
 	xf_write(FE "protocol", "x86_64-abi");
 }
 
-static void frontend_to(const char *state)
+static inline void frontend_to(const char *state)
 {
 	xf_write(FE "state", state);
 	events();
 }
 
-static void add(void)
+static inline void add(void)
 {
 	device_add(devices, BE_PATH, on_reply, NULL);
 }
 
-static void hotplug_done(void)
+static inline void hotplug_done(void)
 {
 	xf_write(BE "hotplug-status", "connected");
 	device_add_done(devices, BE_PATH);
 	events();
 }
 
-static void toolstack_removes(void)
+static inline void toolstack_removes(void)
 {
 	xf_write(BE "online", "0");
 	xf_write(BE "state", "5");
@@ -248,7 +249,7 @@ static void toolstack_removes(void)
 }
 
 /* A device at state 2 whose `add` was granted. */
-static void attached_device(void)
+static inline void attached_device(void)
 {
 	create_directory("w");
 	start();
@@ -259,7 +260,7 @@ static void attached_device(void)
 }
 
 /* … and whose guest is being served. */
-static void served_device(void)
+static inline void served_device(void)
 {
 	attached_device();
 	frontend_keys("8", "9");
@@ -270,7 +271,7 @@ static void served_device(void)
 	assert_string_equal(xf_get(BE "state"), "4");
 }
 
-static struct device_status status(void)
+static inline struct device_status status(void)
 {
 	struct device_status s;
 
@@ -278,11 +279,12 @@ static struct device_status status(void)
 	return s;
 }
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	(void)state;
 	memset(&fake, 0, sizeof(fake));
-	fake.features = (struct features){ .sectors = 2048, .block_size = 512, .max_segments = 256, .ring_order = 4, .queues = 1 };
+	fake.features = (struct features){
+		.sectors = 2048, .block_size = 512, .max_segments = 256, .ring_order = 4, .queues = 1};
 	memset(&blkback, 0, sizeof(blkback));
 	memset(reply, 0, sizeof(reply));
 	xf_reset();
@@ -290,7 +292,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	(void)state;
 	devices_free(devices);

@@ -103,9 +103,19 @@ static void add_works_before_the_watch_arrived(void **state)
 static void add_with_a_path_of_another_shape_is_refused(void **state)
 {
 	static const char *const paths[] = {
-		"", "backend", "backend/vbd/3", "backend/vbd/3/51714/", "backend/vbd/3/51714/state", "/local/domain/0/" BE_PATH,
-		"backend/qdisk/3/51714", "backend/vbd/03/51714", "backend/vbd/-3/51714", "backend/vbd/3/4294967296",
-		"backend/vbd/40000/1", "backend//vbd/3/51714", "backend/vbd/3/../3/51714",
+		"",
+		"backend",
+		"backend/vbd/3",
+		"backend/vbd/3/51714/",
+		"backend/vbd/3/51714/state",
+		"/local/domain/0/backend/vbd/3/51714",
+		"backend/qdisk/3/51714",
+		"backend/vbd/03/51714",
+		"backend/vbd/-3/51714",
+		"backend/vbd/3/4294967296",
+		"backend/vbd/40000/1",
+		"backend//vbd/3/51714",
+		"backend/vbd/3/../3/51714",
 	};
 
 	(void)state;
@@ -479,6 +489,28 @@ static void undo_after_done_changes_nothing(void **state)
 	assert_string_equal(xf_get(BE "hotplug-status"), "connected");
 }
 
+/* The frontend closes while its ring is being attached; the answers come in either order. */
+static void an_attach_that_is_taken_back_waits_for_both_answers(void **state)
+{
+	(void)state;
+	for (int order = 0; order < 2; order++) {
+		setup(NULL);
+		attached_device();
+		frontend_keys("8", "9");
+		frontend_to("3");
+		frontend_to("6");
+		assert_int_equal(fake.count[CALL_DISCONNECT], 1);
+		answer(order ? CALL_CONNECT : CALL_DISCONNECT, 0, "");
+		events();
+		assert_string_equal(xf_get(BE "state"), "2");
+		answer(order ? CALL_DISCONNECT : CALL_CONNECT, 0, "");
+		assert_string_equal(xf_get(BE "state"), "6");
+		assert_false(status().ring);
+		fake.mapped = false;
+		teardown(NULL);
+	}
+}
+
 static void a_ring_that_cannot_be_attached_is_tried_again(void **state)
 {
 	(void)state;
@@ -673,6 +705,7 @@ int main(void)
 		TEST(add_killed_before_its_answer_is_answered_once_and_released),
 		TEST(a_claim_granted_after_the_undo_is_not_kept),
 		TEST(undo_after_done_changes_nothing),
+		cmocka_unit_test(an_attach_that_is_taken_back_waits_for_both_answers),
 		TEST(a_ring_that_cannot_be_attached_is_tried_again),
 		TEST(a_hostile_ring_costs_the_guest_its_disk),
 		TEST(down_is_told_who_has_the_disk),

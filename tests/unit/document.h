@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * document.h: reads the field tables of a normative document: rows "| name | number | number | …" below a heading.
+ * document.h: reads the field tables of a normative document: rows "| name | number | number | …" below a
+ * heading.
  */
 #ifndef DRBDX_TESTS_DOCUMENT_H
 #define DRBDX_TESTS_DOCUMENT_H
@@ -43,9 +44,10 @@ static inline void document_compare(const char *text, const char *heading, const
 			continue;
 		if (!fields[row].name)
 			fail_msg("%s: the code has no field '%s'", heading, name);
-		if (strcmp(name, fields[row].name) || offset != fields[row].offset || size != fields[row].size)
-			fail_msg("%s: '%s' at %zu, %zu bytes; in the code '%s' at %zu, %zu bytes", heading, name, offset, size,
-				 fields[row].name, fields[row].offset, fields[row].size);
+		if (strcmp(name, fields[row].name) || offset != fields[row].offset ||
+		    size != fields[row].size)
+			fail_msg("%s: '%s' at %zu, %zu bytes; in the code '%s' at %zu, %zu bytes", heading,
+				 name, offset, size, fields[row].name, fields[row].offset, fields[row].size);
 		row++;
 	}
 	if (fields[row].name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * grant.test.c: batches of grant copies: no copy crosses a page of ours, and every failure reaches its own flag
+ * grant.test.c: batches of grant copies: none crosses a page of ours, every failure reaches its own flag
  */
 #include "ring-fake.h"
 
@@ -69,7 +69,8 @@ static void a_full_batch_goes_out_by_itself_with_its_own_failures(void **state)
 	memset(failed, 0, sizeof(failed));
 	fake.dead_ref = DATA_REF + 1500;
 	for (i = 0; i < 2000; i++)
-		grant_from_guest(grant, i == 3 ? 1 : DATA_REF + i, 0, local + (size_t)i * PAGE, 512, &failed[i]);
+		grant_from_guest(grant, i == 3 ? 1 : DATA_REF + i, 0, local + (size_t)i * PAGE, 512,
+				 &failed[i]);
 	assert_int_equal(fake.calls, 1);
 	grant_flush(grant);
 	assert_int_equal(fake.calls, 2);
@@ -105,6 +106,7 @@ static void a_flag_once_set_stays_set(void **state)
 
 	(void)state;
 	grant_from_guest(grant, 1, 0, local, 512, &failed);
+	grant_flush(grant);
 	grant_from_guest(grant, DATA_REF, 0, local, 512, &failed);
 	grant_flush(grant);
 	assert_true(failed);

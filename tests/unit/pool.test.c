@@ -77,7 +77,7 @@ static void sizes_that_cannot_be_get_nothing(void **state)
 	assert_int_equal(pool_free_bytes(f->pool), f->bytes);
 }
 
-static void a_byte_takes_a_page_and_a_maximal_request_a_mebibyte(void **state)
+static void a_byte_takes_a_page_and_a_maximal_request_all(void **state)
 {
 	struct fixture *f = *state;
 	void *page = pool_get(f->pool, 1);
@@ -97,7 +97,8 @@ static void sizes_are_rounded_up_to_a_power_of_two_of_pages(void **state)
 {
 	struct fixture *f = *state;
 	static const struct { size_t ask, taken; } t[] = {
-		{ 4096, 4096 }, { 4097, 8192 }, { 8192, 8192 }, { 11 * 4096, 16 * 4096 }, { MIB / 2 + 1, MIB },
+		{ 4096, 4096 }, { 4097, 8192 }, { 8192, 8192 }, { 11 * 4096, 16 * 4096 },
+		{ MIB / 2 + 1, MIB },
 	};
 	unsigned int i;
 	void *b;
@@ -191,7 +192,7 @@ static void check_content(const struct buffer *b, uint16_t value)
 	assert_int_equal(b->at[b->bytes - 1], value & 0xff);
 }
 
-/* A get succeeds exactly when the model has an aligned hole; nothing overlaps; taken buffers keep their bytes. */
+/* A get succeeds exactly when the model has an aligned hole; buffers do not overlap and keep their bytes. */
 static void random_use_agrees_with_a_naive_model(void **state)
 {
 	struct fixture *f = *state;
@@ -210,7 +211,8 @@ static void random_use_agrees_with_a_naive_model(void **state)
 			pool_put(f->pool, b[k].at);
 			b[k].at = NULL;
 		} else {
-			b[k].bytes = ((size_t)rand_r(&seed) % POOL_PAGE + 1) << ((unsigned int)rand_r(&seed) % 9);
+			b[k].bytes = (size_t)rand_r(&seed) % POOL_PAGE + 1;
+			b[k].bytes <<= (unsigned int)rand_r(&seed) % 9;
 			b[k].at = pool_get(f->pool, b[k].bytes);
 			assert_int_equal(b[k].at != NULL,
 					 model_has_room(model, pages, rounded(b[k].bytes) / POOL_PAGE));
@@ -242,7 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_wrong_area_is_refused),
 		cmocka_unit_test_setup_teardown(sizes_that_cannot_be_get_nothing, setup_one, teardown),
-		cmocka_unit_test_setup_teardown(a_byte_takes_a_page_and_a_maximal_request_a_mebibyte, setup_one,
+		cmocka_unit_test_setup_teardown(a_byte_takes_a_page_and_a_maximal_request_all, setup_one,
 						teardown),
 		cmocka_unit_test_setup_teardown(sizes_are_rounded_up_to_a_power_of_two_of_pages, setup_one,
 						teardown),

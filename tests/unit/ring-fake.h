@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ring-fake.h: a guest in this process: its memory, its half of the ring, and the Xen libraries as ring.c sees them
+ * ring-fake.h: a guest in this process: its memory, its half of the ring, and the Xen libraries as ring.c
+ * sees them
  *
- * The functions of libxengnttab and libxenevtchn are defined here, which overrides the libraries at link time.  The
- * fake is strict where a hypervisor is: a copy that crosses a page on either side, an unknown reference or a port that
- * is not bound ends the test.
+ * The functions of libxengnttab and libxenevtchn are defined here, which overrides the libraries at link
+ * time. The fake is strict: a copy that crosses a page on either side, a status that was not preset to an error, a
+ * port that is not bound or a handle used after its end fails the test.
  */
 #ifndef DRBDX_TESTS_RING_FAKE_H
 #define DRBDX_TESTS_RING_FAKE_H
@@ -89,7 +90,8 @@ int xengnttab_close(xengnttab_handle *h)
 	return 0;
 }
 
-void *xengnttab_map_domain_grant_refs(xengnttab_handle *h, uint32_t count, uint32_t domid, uint32_t *refs, int prot)
+void *xengnttab_map_domain_grant_refs(xengnttab_handle *h, uint32_t count, uint32_t domid, uint32_t *refs,
+				      int prot)
 {
 	uint32_t i;
 
@@ -151,7 +153,7 @@ int xengnttab_grant_copy(xengnttab_handle *h, uint32_t count, xengnttab_grant_co
 	fake.calls++;
 	if (fake.on_copy)
 		fake.on_copy();
-	if (fake.mode == COPY_CALL_FAILS) {	/* as Linux: accepted segments look good although nothing was copied */
+	if (fake.mode == COPY_CALL_FAILS) {	/* as Linux: accepted segments look good all the same */
 		for (i = 0; i < count; i++)
 			segs[i].status = GNTST_okay;
 		errno = EFAULT;
@@ -296,7 +298,8 @@ static void owner_broken(void *ctx, const char *why)
 }
 
 static const struct ring_ops owner_ops = { owner_ready, owner_submit, owner_broken };
-static const struct blkif_limits disk_limits = { .sectors = 1u << 20, .block_size = 512, .max_segments = 256 };
+static const struct blkif_limits disk_limits = { .sectors = 1u << 20, .block_size = 512,
+						 .max_segments = 256 };
 
 /* ---- set-up ---- */
 
@@ -345,7 +348,8 @@ static inline int fake_setup(void **state)
 	memset(&fake, 0, sizeof(fake));
 	fake.ready_left = UINT32_MAX;
 	fake.ring_pages = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	fake.data = mmap(NULL, (size_t)DATA_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	fake.data = mmap(NULL, (size_t)DATA_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	assert_true(fake.ring_pages != MAP_FAILED && fake.data != MAP_FAILED);
 	for (i = 0; i < DATA_PAGES; i++)
 		memset(fake.data + i * PAGE, (int)(i % 251), 64);

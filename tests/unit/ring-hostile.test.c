@@ -334,6 +334,23 @@ static void a_read_whose_data_cannot_be_copied_is_an_error(void **state)
 	assert_int_equal(pool_free_bytes(fake.pool), MIB);
 }
 
+static void a_table_left_in_a_buffer_does_not_stand_in_for_one_that_cannot_be_copied(void **state)
+{
+	(void)state;
+	fake_start(0, 0, 1);
+	guest_put_indirect(BLKIF_OP_READ, 0, 20, 0, 2000);
+	guest_push();
+	ring_run(fake.ring);
+	complete_all(-EIO);			/* the buffer comes back with the segments in it */
+	guest_take();
+	guest_put_indirect(BLKIF_OP_READ, 0, 20, 1, 2001);
+	fake.dead_ref = DATA_REF + 2001;
+	guest_push();
+	ring_run(fake.ring);
+	assert_int_equal(fake.got_count, 0);
+	guest_expect(1, BLKIF_OP_READ, BLKIF_RSP_ERROR);
+}
+
 /* ---- a guest that writes while we read ---- */
 
 static bool mutate_stop;
@@ -388,7 +405,7 @@ static void a_slot_that_changes_while_it_is_read_does_no_harm(void **state)
 
 static void change_the_page(void)
 {
-	memset(guest_page(1), 0xff, PAGE);	/* after the first batch, which copies the segments or the data */
+	memset(guest_page(1), 0xff, PAGE);	/* from the second batch on */
 	memset(guest_page(2000), 0xff, PAGE);
 	if (fake.calls == 1) {
 		memset(guest_page(1), 0x11, PAGE);
@@ -577,6 +594,7 @@ int main(void)
 		T(a_copy_call_that_does_nothing_is_a_failure),
 		T(a_copy_call_that_fails_is_a_failure_whatever_its_statuses_say),
 		T(a_read_whose_data_cannot_be_copied_is_an_error),
+		T(a_table_left_in_a_buffer_does_not_stand_in_for_one_that_cannot_be_copied),
 		T(a_slot_that_changes_while_it_is_read_does_no_harm),
 		T(what_was_copied_is_what_is_used),
 		T(a_spurious_wake_up_neither_blocks_nor_consumes),

@@ -282,7 +282,7 @@ static void every_ring_order_works_and_indices_wrap(void **state)
 			assert_int_equal(RING_SIZE(&fake.front), n);
 			for (turn = 0; turn < 5; turn++) {
 				for (i = 0; i < n; i++)
-					guest_put(BLKIF_OP_WRITE, 8 * i, i % 2, i);	/* every other one is bad */
+					guest_put(BLKIF_OP_WRITE, 8 * i, i % 2, i);	/* half are bad */
 				guest_push();
 				while (ring_run(fake.ring))
 					;
@@ -371,8 +371,8 @@ static void an_empty_pool_stops_the_ring_until_a_buffer_comes_back(void **state)
 
 	(void)state;
 	fake_start(0, 0, 1);
-	for (i = 0; i < 3; i++)
-		guest_put_indirect(BLKIF_OP_WRITE, 2048 * i, 129, 256 * i, 2000 + i);	/* takes the whole pool */
+	for (i = 0; i < 3; i++)		/* each takes the whole pool */
+		guest_put_indirect(BLKIF_OP_WRITE, 2048 * i, 129, 256 * i, 2000 + i);
 	guest_put(BLKIF_OP_WRITE, 8, 1, 900);
 	guest_push();
 	for (i = 0; i < 3; i++) {
@@ -381,7 +381,7 @@ static void an_empty_pool_stops_the_ring_until_a_buffer_comes_back(void **state)
 		assert_int_equal(fake.got[0]->sector, 2048 * i);
 		assert_false(ring_run(fake.ring));
 		ring_complete(fake.ring, fake.got[0], 0);
-		fake.got_count = 0;	/* ring_run() itself publishes first, so the buffer is there for the next */
+		fake.got_count = 0;	/* ring_run() publishes first, which frees the buffer */
 	}
 	assert_true(ring_run(fake.ring));
 	assert_int_equal(fake.got_count, 1);
@@ -390,7 +390,7 @@ static void an_empty_pool_stops_the_ring_until_a_buffer_comes_back(void **state)
 	for (i = 0; i < 3; i++)
 		guest_expect(256 * i, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
 	guest_expect(900, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
-	assert_int_equal(fake.calls, 7);	/* no indirect page was copied twice while its request waited */
+	assert_int_equal(fake.calls, 7);	/* no indirect page was copied twice while it waited */
 }
 
 static void the_guest_is_notified_only_if_it_asked(void **state)

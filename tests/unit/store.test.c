@@ -32,7 +32,20 @@ static int teardown(void **state)
 static void decimals_are_strict(void **state)
 {
 	static const char *const bad[] = {
-		"", "-1", "+1", " 1", "1 ", "0x10", "010", "00", "1e3", "1.0", "one", "1\n", "99999999999999999999999", "\xd9\xa1",
+		"",
+		"-1",
+		"+1",
+		" 1",
+		"1 ",
+		"0x10",
+		"010",
+		"00",
+		"1e3",
+		"1.0",
+		"one",
+		"1\n",
+		"99999999999999999999999",
+		"\xd9\xa1",
 	};
 	uint64_t v;
 

@@ -60,7 +60,8 @@ static void module_installed(void)
 
 	uname(&u);
 	snprintf(path, sizeof(path), "/lib/modules/%s/modules.dep", u.release);
-	file(path, "kernel/drivers/block/loop.ko:\nkernel/drivers/block/xen-blkback/xen-blkback.ko.xz: kernel/x.ko\n");
+	file(path, "kernel/drivers/block/loop.ko:\nkernel/drivers/block/xen-blkback/xen-blkback.ko.xz: "
+		   "kernel/x.ko\n");
 }
 
 static enum takeover_host check(void)

@@ -47,7 +47,8 @@ struct node {
 	bool check;
 };
 
-struct world { struct loop *loop; struct node a, b; uint16_t port; };	/* a: 127.0.0.1, listens; b: 127.0.0.2 */
+/* a: 127.0.0.1, listens; b: 127.0.0.2 */
+struct world { struct loop *loop; struct node a, b; uint16_t port; };
 
 static struct world world;
 
@@ -186,8 +187,8 @@ static inline void turn(void)
 	while (!(condition)) { \
 		turn(); \
 		if (now_ms() > until) \
-			fail_msg("did not happen: %s (a: %s / %s; b: %s / %s)", #condition, world.a.problem, world.a.events, \
-				 world.b.problem, world.b.events); \
+			fail_msg("did not happen: %s (a: %s / %s; b: %s / %s)", #condition, \
+				 world.a.problem, world.a.events, world.b.problem, world.b.events); \
 	} \
 } while (0)
 
@@ -327,7 +328,9 @@ static inline bool raw_got(struct raw *r, enum packet_type type)
 
 static inline void raw_intro(struct raw *r)
 {
-	struct packet p = { .type = PACKET_INTRO, .intro = { .version_min = 1, .version_max = 1, .resource = "disk", .host = "raw" } };
+	struct packet p = { .type = PACKET_INTRO,
+			    .intro = {
+				    .version_min = 1, .version_max = 1, .resource = "disk", .host = "raw" } };
 
 	memset(p.intro.nonce, 7, sizeof(p.intro.nonce));
 	if (world.a.cfg.alg)
@@ -339,7 +342,9 @@ static inline void raw_intro(struct raw *r)
 static inline void raw_auth(struct raw *r)
 {
 	struct packet p = { .type = PACKET_AUTH };
-	struct auth_context c = { .alg = world.a.cfg.alg, .secret = world.a.cfg.secret, .resource = "disk", .version = 1 };
+	struct auth_context c = {
+		.alg = world.a.cfg.alg, .secret = world.a.cfg.secret, .resource = "disk", .version = 1
+	};
 
 	run_until(raw_got(r, PACKET_INTRO));
 	memcpy(c.listener_nonce, r->peer.nonce, WIRE_NONCE);
@@ -358,7 +363,8 @@ static inline void raw_authenticate(struct raw *r)
 	run_until(world.a.connected == before + 1 && raw_got(r, PACKET_AUTH));
 }
 
-/* From now on the host behind this socket does not exist any more: nothing is received, acknowledged or closed. */
+/* From now on the host behind this socket does not exist any more: nothing is received, acknowledged or
+ * closed. */
 static inline void raw_vanish(struct raw *r)
 {
 	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);

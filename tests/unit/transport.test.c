@@ -9,7 +9,9 @@ static uint8_t payload[1u << 20];
 static struct packet data_packet(uint64_t id, uint64_t sector, uint32_t sectors)
 {
 	return (struct packet) {
-		.type = PACKET_DATA, .payload = sectors * 512, .data = { .id = id, .epoch = 1, .sector = sector, .sectors = sectors },
+		.type = PACKET_DATA,
+		.payload = sectors * 512,
+		.data = { .id = id, .epoch = 1, .sector = sector, .sectors = sectors },
 	};
 }
 
@@ -76,7 +78,8 @@ static void wrong_secret_is_refused_in_words_on_both_sides(void **state)
 	world.b.cfg.secret = "Secret";
 	node_start(&world.a);
 	node_start(&world.b);
-	run_until(strstr(world.a.problem, "wrong secret") && strstr(world.b.problem, "alpha refused: wrong secret"));
+	run_until(strstr(world.a.problem, "wrong secret") &&
+		  strstr(world.b.problem, "alpha refused: wrong secret"));
 	run_for(200);		/* further attempts */
 	assert_non_null(strstr(world.a.problem, "wrong secret"));
 	assert_non_null(strstr(world.b.problem, "wrong secret"));
@@ -103,7 +106,8 @@ static void different_digests_are_refused_in_words(void **state)
 	world.a.cfg.secret = world.b.cfg.secret = "secret";
 	node_start(&world.a);
 	node_start(&world.b);
-	run_until(strstr(world.a.problem, "cram-hmac-alg differs") && strstr(world.b.problem, "cram-hmac-alg differs"));
+	run_until(strstr(world.a.problem, "cram-hmac-alg differs") &&
+		  strstr(world.b.problem, "cram-hmac-alg differs"));
 	assert_int_equal(world.a.connected + world.b.connected, 0);
 }
 
@@ -113,14 +117,16 @@ static void wrong_resource_is_refused_in_words(void **state)
 	world.b.cfg.resource = "swap";
 	node_start(&world.a);
 	node_start(&world.b);
-	run_until(strstr(world.a.problem, "'swap'") && strstr(world.b.problem, "'swap'") && strstr(world.b.problem, "'disk'"));
+	run_until(strstr(world.a.problem, "'swap'") && strstr(world.b.problem, "'swap'") &&
+		  strstr(world.b.problem, "'disk'"));
 	assert_int_equal(world.a.connected + world.b.connected, 0);
 }
 
 static void a_version_out_of_range_is_refused_in_words(void **state)
 {
 	struct packet p = { .type = PACKET_INTRO,
-			    .intro = { .version_min = 2, .version_max = 3, .resource = "disk", .host = "raw" } };
+			    .intro = {
+				    .version_min = 2, .version_max = 3, .resource = "disk", .host = "raw" } };
 	struct raw r;
 
 	(void)state;
@@ -144,7 +150,9 @@ static void an_unknown_digest_is_refused_at_the_start(void **state)
 	n->cfg.secret = "secret";
 	n->area = aligned_alloc(POOL_PAGE, POOL_BYTES);
 	assert_int_equal(pool_new(n->area, POOL_BYTES, &n->pool), 0);
-	assert_int_equal(transport_new(&n->cfg, world.loop, n->pool, WINDOW, &node_ops, n, &n->t, why, sizeof(why)), -EINVAL);
+	assert_int_equal(
+		transport_new(&n->cfg, world.loop, n->pool, WINDOW, &node_ops, n, &n->t, why, sizeof(why)),
+		-EINVAL);
 	assert_non_null(strstr(why, "rot13"));
 	pool_free(n->pool);
 	free(n->area);
@@ -576,7 +584,9 @@ static void nothing_is_sent_without_a_connection(void **state)
 
 static void ipv6_works_as_well(void **state)
 {
-	struct sockaddr_in6 one = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = htons(world.port) };
+	struct sockaddr_in6 one = { .sin6_family = AF_INET6,
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+				    .sin6_port = htons(world.port) };
 	struct sockaddr_in6 two = one;
 
 	(void)state;
@@ -585,7 +595,8 @@ static void ipv6_works_as_well(void **state)
 	memcpy(&world.a.cfg.peer, &two, sizeof(two));
 	memcpy(&world.b.cfg.self, &two, sizeof(two));
 	memcpy(&world.b.cfg.peer, &one, sizeof(one));
-	world.a.cfg.self_len = world.a.cfg.peer_len = world.b.cfg.self_len = world.b.cfg.peer_len = sizeof(one);
+	world.a.cfg.self_len = world.a.cfg.peer_len = world.b.cfg.self_len = world.b.cfg.peer_len =
+		sizeof(one);
 	assert_true(transport_is_first(&world.a.cfg));
 	assert_false(transport_is_first(&world.b.cfg));
 	pair_up();

@@ -20,13 +20,15 @@ static void every_cell_is_defined(void **state)
 			struct xenbus_cell c = xenbus_step(p, e);
 
 			if (!(c.actions & XENBUS_DEFINED) || c.next >= XENBUS_PHASE_COUNT)
-				fail_msg("%s + %s is not defined", xenbus_phase_name(p), xenbus_event_name(e));
+				fail_msg("%s + %s is not defined", xenbus_phase_name(p),
+					 xenbus_event_name(e));
 		}
 }
 
 static bool has_ring(enum xenbus_phase p)
 {
-	return p == P(ATTACHING) || p == P(SERVING) || p == P(CLOSING) || p == P(DETACHING) || p == P(RELEASING) || p == P(LEAVING);
+	return p == P(ATTACHING) || p == P(SERVING) || p == P(CLOSING) || p == P(DETACHING) ||
+	       p == P(RELEASING) || p == P(LEAVING);
 }
 
 static void state_6_is_never_written_while_a_ring_may_be_mapped(void **state)
@@ -69,7 +71,8 @@ static void a_ring_is_left_only_through_detach_or_release(void **state)
 				continue;
 			if (has_ring(c.next) || e == E(BROKEN) || e == E(ATTACH_FAILED))
 				continue;
-			fail_msg("%s + %s leaves a mapped ring behind", xenbus_phase_name(p), xenbus_event_name(e));
+			fail_msg("%s + %s leaves a mapped ring behind", xenbus_phase_name(p),
+				 xenbus_event_name(e));
 		}
 }
 
@@ -77,7 +80,8 @@ static void offline_and_vanished_end_every_phase(void **state)
 {
 	(void)state;
 	for (enum xenbus_phase p = 0; p < XENBUS_PHASE_COUNT; p++) {
-		enum xenbus_phase off = xenbus_step(p, E(OFFLINE)).next, gone = xenbus_step(p, E(VANISHED)).next;
+		enum xenbus_phase off = xenbus_step(p, E(OFFLINE)).next,
+				  gone = xenbus_step(p, E(VANISHED)).next;
 
 		assert_int_equal(gone, P(LEAVING));
 		if (p != P(LEAVING))
@@ -93,8 +97,8 @@ static void walk(enum xenbus_phase p, const struct step *s, size_t n)
 		struct xenbus_cell c = xenbus_step(p, s[i].event);
 
 		if (c.next != s[i].next || c.actions != (s[i].actions | XENBUS_DEFINED))
-			fail_msg("step %zu: %s + %s gives %s, %#x", i, xenbus_phase_name(p), xenbus_event_name(s[i].event),
-				 xenbus_phase_name(c.next), c.actions);
+			fail_msg("step %zu: %s + %s gives %s, %#x", i, xenbus_phase_name(p),
+				 xenbus_event_name(s[i].event), xenbus_phase_name(c.next), c.actions);
 		p = c.next;
 	}
 }
@@ -104,17 +108,17 @@ static void walk(enum xenbus_phase p, const struct step *s, size_t n)
 static void a_guest_connects_1_3_4(void **state)
 {
 	(void)state;
-	WALK(FOUND, { E(TAKEN), P(WAIT), XENBUS_PUBLISH }, { E(FE_INIT), P(WAIT), 0 }, { E(FE_EARLY), P(WAIT), 0 },
-	     { E(FE_READY), P(ATTACHING), XENBUS_ATTACH }, { E(FE_SAME), P(ATTACHING), 0 },
-	     { E(ATTACHED), P(SERVING), XENBUS_CONNECT }, { E(FE_SAME), P(SERVING), 0 });
+	WALK(FOUND, {E(TAKEN), P(WAIT), XENBUS_PUBLISH}, {E(FE_INIT), P(WAIT), 0}, {E(FE_EARLY), P(WAIT), 0},
+	     {E(FE_READY), P(ATTACHING), XENBUS_ATTACH}, {E(FE_SAME), P(ATTACHING), 0},
+	     {E(ATTACHED), P(SERVING), XENBUS_CONNECT}, {E(FE_SAME), P(SERVING), 0});
 }
 
 static void a_guest_closes_5_6_and_opens_again(void **state)
 {
 	(void)state;
-	WALK(SERVING, { E(FE_CLOSING), P(CLOSING), XENBUS_WRITE_5 }, { E(FE_CLOSED), P(DETACHING), XENBUS_DETACH },
-	     { E(DETACHED), P(DETACHED), 0 }, { E(FE_CLOSED), P(CLOSED), XENBUS_WRITE_6 },
-	     { E(FE_INIT), P(WAIT), XENBUS_PUBLISH });
+	WALK(SERVING, {E(FE_CLOSING), P(CLOSING), XENBUS_WRITE_5},
+	     {E(FE_CLOSED), P(DETACHING), XENBUS_DETACH}, {E(DETACHED), P(DETACHED), 0},
+	     {E(FE_CLOSED), P(CLOSED), XENBUS_WRITE_6}, {E(FE_INIT), P(WAIT), XENBUS_PUBLISH});
 }
 
 static void a_guest_closes_without_5(void **state)
@@ -127,8 +131,9 @@ static void a_guest_closes_without_5(void **state)
 static void state_5_is_answered_even_if_never_connected(void **state)
 {
 	(void)state;
-	WALK(WAIT, { E(FE_CLOSING), P(CLOSING_IDLE), XENBUS_WRITE_5 }, { E(FE_CLOSED), P(CLOSED), XENBUS_WRITE_6 },
-	     { E(FE_CLOSING), P(CLOSING_IDLE), XENBUS_WRITE_5 }, { E(FE_INIT), P(WAIT), XENBUS_PUBLISH });
+	WALK(WAIT, {E(FE_CLOSING), P(CLOSING_IDLE), XENBUS_WRITE_5},
+	     {E(FE_CLOSED), P(CLOSED), XENBUS_WRITE_6}, {E(FE_CLOSING), P(CLOSING_IDLE), XENBUS_WRITE_5},
+	     {E(FE_INIT), P(WAIT), XENBUS_PUBLISH});
 }
 
 static void another_ring_is_attached_after_the_old_one_is_gone(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * xenstore-fake.h: libxenstore over a tree in memory: transactions with conflicts, watches, a server that dies. Included by the
- * one file of a test that needs it; its xs_* functions take the place of the library's.
+ * xenstore-fake.h: libxenstore over a tree in memory: transactions with conflicts, watches, a server that
+ * dies. Included by the one file of a test that needs it; its xs_* functions take the place of the library's.
  */
 #ifndef DRBDX_TESTS_XENSTORE_FAKE_H
 #define DRBDX_TESTS_XENSTORE_FAKE_H

@@ -321,7 +321,7 @@ static void state_toggling(struct attack *a)
 			fe_write_int(a->fe, "ring-ref", a->ref[x >> 8 & 7]);
 		fe_set_state(a->fe, states[(x >> 16) % (x % 4 ? 5 : 11)]);
 		if (x % 3 == 0)
-			fe_wait(a->fe, -1, (int)(x >> 24) % 4);
+			fe_wait(a->fe, -1, (int)(x >> 24 & 3));
 	}
 	a->cases++;
 	a->fe->connected = false;
@@ -406,7 +406,7 @@ static void one_bad_node(struct attack *a, const char *key, const char *value)
 	else
 		fe_remove(fe, key);
 	fe_set_state(fe, 3);
-	rc = fe_wait_backend(fe, 1u << 4 | 1u << 5 | 1u << 6, 300);	/* it may also stay at 2 */
+	rc = fe_wait_backend(fe, 1u << 4 | 1u << 5 | 1u << 6, 150);	/* it may also stay at 2 */
 	verdict(a, rc != 4, "backend connected with %s=\"%.20s\"", key, value ? value : "(missing)");
 	fe->connected = false;
 }

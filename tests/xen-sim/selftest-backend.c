@@ -243,10 +243,11 @@ static void frontend_moved(void)
 		serve();
 	} else if (f == 5 && state != 5 && state != 6) {
 		set_state(5);
-	} else if ((f == 6 || f == 0) && state != 6 && state >= 4) {
+	} else if ((f == 6 || f == 0) && state != 6 && state >= 2) {
 		disconnect_ring();
 		set_state(6);
 	} else if (f == 1 && state >= 5 && get(be, "online", 0) == 1) {
+		disconnect_ring();
 		set_state(2);
 	}
 }

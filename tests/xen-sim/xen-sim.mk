@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Xen without a hypervisor; included by the top Makefile, and usable alone: make -f tests/xen-sim/xen-sim.mk xen-sim
-XEN_SIM_OUT := build/tests/xen-sim
-XEN_SIM_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread $(XEN_SIM_EXTRA_CFLAGS)
-XEN_SIM_PROGRAMS := $(XEN_SIM_OUT)/libxen-standin.so $(XEN_SIM_OUT)/blkfront-sim $(XEN_SIM_OUT)/cable \
-	$(XEN_SIM_OUT)/selftest-backend
+# Xen without a hypervisor: included by the top Makefile. Built without sanitizers: they stand in for the system.
+XEN_SIM_OUT := $(B)/tests/xen-sim
+XEN_SIM_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread
+XEN_SIM_PROGRAMS := $(addprefix $(XEN_SIM_OUT)/,libxen-standin.so blkfront-sim cable roundtrip selftest-backend)
+XEN_SIM_HEADERS := $(wildcard tests/xen-sim/*.h)
 
 .PHONY: xen-sim
 xen-sim: $(XEN_SIM_PROGRAMS)
 
-$(XEN_SIM_OUT)/libxen-standin.so: tests/xen-sim/standin.c tests/xen-sim/machine.c tests/xen-sim/standin.h
+check-xen-sim: xen-sim $(PROGRAMS)
+	$(Q)DRBDX_BUILD=$(CURDIR)/$(B) tests/xen-sim/run
+
+define xen_sim_link
+	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(CC) $(XEN_SIM_CFLAGS) -fPIC -shared -o $@ $(filter %.c,$^) -ldl
+	$(Q)$(CC) $(XEN_SIM_CFLAGS) -o $@ $(filter %.c,$^)
+endef
+
+$(XEN_SIM_OUT)/libxen-standin.so: $(addprefix tests/xen-sim/,standin.c machine.c) $(XEN_SIM_HEADERS)
+	$(xen_sim_link) -fPIC -shared -ldl
 
 $(XEN_SIM_OUT)/cable: tests/xen-sim/cable.c
-	@mkdir -p $(@D)
-	$(CC) $(XEN_SIM_CFLAGS) -o $@ $<
+	$(xen_sim_link)
 
 $(XEN_SIM_OUT)/blkfront-sim: $(addprefix tests/xen-sim/,blkfront-sim.c frontend.c hostile.c load.c machine.c model.c toolstack.c) \
-		$(wildcard tests/xen-sim/*.h)
-	@mkdir -p $(@D)
-	$(CC) $(XEN_SIM_CFLAGS) -o $@ $(filter %.c,$^) -lxenstore
+		$(XEN_SIM_HEADERS)
+	$(xen_sim_link) -lxenstore
+
+$(XEN_SIM_OUT)/roundtrip: $(addprefix tests/xen-sim/,roundtrip.c machine.c) $(XEN_SIM_HEADERS)
+	$(xen_sim_link) -lxengnttab -lxenevtchn
 
 $(XEN_SIM_OUT)/selftest-backend: tests/xen-sim/selftest-backend.c
-	@mkdir -p $(@D)
-	$(CC) $(XEN_SIM_CFLAGS) -o $@ $< -lxenstore -lxengnttab -lxenevtchn
+	$(xen_sim_link) -lxenstore -lxengnttab -lxenevtchn
