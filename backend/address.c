@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * address.c: addresses as text, and their order, which decides who listens.  Pure.
+ * address.c: addresses as text, and their order, which decides who listens.
  */
 #include "backend/address.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#define BACKLOG 8
 
 struct parts { const void *bytes; size_t length; uint16_t port; };
 
@@ -45,4 +49,26 @@ int address_compare(const struct sockaddr_storage *a, const struct sockaddr_stor
 		return x.length < y.length ? -1 : 1;
 	*ports = (int)x.port - (int)y.port;
 	return x.length ? memcmp(x.bytes, y.bytes, x.length) : 0;
+}
+
+int address_socket(const struct sockaddr_storage *own, socklen_t length, bool listening)
+{
+	struct sockaddr_storage at = *own;
+	int one = 1, fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+
+	if (fd < 0)
+		return -errno;
+	if (at.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (listening)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	else if (at.ss_family == AF_INET)
+		((struct sockaddr_in *)&at)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)&at)->sin6_port = 0;
+	if (!bind(fd, (struct sockaddr *)&at, length) && (!listening || !listen(fd, BACKLOG)))
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
 }

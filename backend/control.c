@@ -3,17 +3,18 @@
  * The control socket: JSON lines over a unix stream socket, root only.  docs/CONTROL.md is the protocol.
  *
  * Invariants
- *  1. A client has at most one request being answered; its further lines wait in its own buffer. So replies come in the order of the requests, and
- *     what a client can occupy is one line (64 KiB) and one reply.
- *  2. An answer that comes later goes to a `struct exchange`, never to a client: the client may have left by then.
- *  3. A granted `add` belongs to the connection until `add-done`. Whatever ends the connection before that (exit, kill, a broken line) takes the grant
- *     back, once: libxl does not call `remove` after a failed or killed `add`.
- *  4. Nothing here waits: every descriptor is non-blocking, and a reader that is too slow only holds its own reply.
+ *  1. A client has at most one request being answered; its further lines wait in its own buffer. So replies
+ *     come in the order of the requests, and what a client can occupy is one line (64 KiB) and one reply.
+ *  2. An answer that comes later goes to a `struct exchange`, never to a client: the client may have left.
+ *  3. A granted `add` belongs to the connection until `add-done`. Whatever ends the connection before that
+ *     (exit, kill, a broken line) takes the grant back, once: libxl calls no `remove` after a failed `add`.
+ *  4. Nothing here waits: every descriptor is non-blocking, and a slow reader only holds its own reply.
  *
  * States of a client
  *
  *   idle --line--> answering --reply--> idle      [handle_line, exchange_reply]
- *   idle|answering --end of input, hang-up, error--> gone   [client_leave]: takes a grant back, or leaves the exchange an orphan
+ *   idle|answering --end of input, hang-up, error--> gone   [client_leave]: takes a grant back, or leaves
+ *       the exchange an orphan
  *   an orphaned exchange whose add is granted takes it back itself   [add_replied]
  */
 #define _GNU_SOURCE	/* accept4(), struct ucred */
@@ -43,12 +44,12 @@
 
 struct client;
 
-struct exchange {	/* a request that is being answered later */
-	struct control *control;	/* NULL: control_free() was called meanwhile */
-	struct client *client;		/* NULL: the client has left */
-	char path[PATH_MAX_BYTES];	/* add: the device */
-	json_t *document;		/* status: what is there so far */
-	size_t waiting;			/* status: resources that have not answered, plus one while they are being asked */
+struct exchange {		   /* a request that is being answered later */
+	struct control *control;   /* NULL: control_free() was called meanwhile */
+	struct client *client;	   /* NULL: the client has left */
+	char path[PATH_MAX_BYTES]; /* add: the device */
+	json_t *document;	   /* status: what is there so far */
+	size_t waiting; /* status: resources that have not answered, plus one while they are being asked */
 	LIST_ENTRY(exchange) link;
 };
 
@@ -97,7 +98,8 @@ static void client_leave(struct control *ctl, struct client *c)
 static bool client_send(struct client *c)
 {
 	while (c->out_sent < c->out_len) {
-		ssize_t r = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t r = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -295,7 +297,8 @@ static void verb_status(struct control *ctl, struct client *c, json_t *request)
 
 /* ---- the other verbs ---- */
 
-/* The member `key`, which must be a string that is not empty; otherwise the client has its answer and NULL is returned. */
+/* The member `key`, which must be a string that is not empty; otherwise the client has its answer and NULL is
+ * returned. */
 static const char *need_string(struct client *c, json_t *request, const char *key)
 {
 	const char *value = json_string_value(json_object_get(request, key));
@@ -348,13 +351,15 @@ static void verb_down(struct control *ctl, struct client *c, json_t *request)
 		daemon_down(ctl->daemon, name, plain_replied, x);
 }
 
-/* Another connection that adds this device now: two grants for one device could not be told apart when one of them ends. */
+/* Another connection that adds this device now: two grants for one device could not be told apart when one of
+ * them ends. */
 static bool being_added(const struct control *ctl, const struct client *self, const char *path)
 {
 	const struct exchange *x;
 
 	for (size_t i = 0; i < CLIENTS; i++)
-		if (ctl->clients[i].fd >= 0 && &ctl->clients[i] != self && !strcmp(ctl->clients[i].granted, path))
+		if (ctl->clients[i].fd >= 0 && &ctl->clients[i] != self &&
+		    !strcmp(ctl->clients[i].granted, path))
 			return true;
 	LIST_FOREACH(x, &ctl->exchanges, link)
 		if (!strcmp(x->path, path))
@@ -380,8 +385,11 @@ static void verb_add(struct control *ctl, struct client *c, json_t *request)
 	if (!path)
 		return;
 	if (c->granted[0] || being_added(ctl, c, path)) {
-		client_reply(c, failure("refused", c->granted[0] ? "this connection has a device already; send add-done first" :
-					"another block-drbdx is adding this device just now; try again when it has ended"));
+		client_reply(c, failure("refused",
+					c->granted[0]
+						? "this connection has a device already; send add-done first"
+						: "another block-drbdx is adding this device just now; try "
+						  "again when it has ended"));
 		return;
 	}
 	x = exchange_new(ctl, c);
@@ -440,7 +448,8 @@ static void handle_request(struct control *ctl, struct client *c, json_t *reques
 			return;
 		}
 	}
-	client_reply(c, failure("usage", "unknown verb; this daemon knows status, up, down, add, add-done, remove"));
+	client_reply(c, failure("usage",
+				"unknown verb; this daemon knows status, up, down, add, add-done, remove"));
 }
 
 static void handle_line(struct control *ctl, struct client *c, const char *line, size_t n)
@@ -458,7 +467,7 @@ static void handle_line(struct control *ctl, struct client *c, const char *line,
 	client_reply(c, failure("usage", words));
 }
 
-/* Takes one line out of the buffer and handles it. false: there is none. The last one may lack its newline. */
+/* Takes one line out of the buffer and handles it. false: there is none. The last may lack its newline. */
 static bool next_line(struct control *ctl, struct client *c)
 {
 	char *end = memchr(c->in, '\n', c->in_len);
@@ -540,7 +549,8 @@ static bool may_talk(int fd)
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) && (cred.uid == 0 || cred.uid == geteuid());
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) &&
+	       (cred.uid == 0 || cred.uid == geteuid());
 }
 
 static void turn_away(int fd, const char *code, const char *words)
@@ -658,7 +668,8 @@ static int listen_at(struct control *ctl, const char *path, char *why, size_t wh
 	return 0;
 }
 
-int control_new(const char *socket_path, struct daemon_state *daemon, struct devices *devices, struct control **out, char *why, size_t why_size)
+int control_new(const char *socket_path, struct daemon_state *daemon, struct devices *devices,
+		struct control **out, char *why, size_t why_size)
 {
 	struct control *ctl = calloc(1, sizeof(*ctl));
 	int rc;
@@ -683,7 +694,8 @@ int control_new(const char *socket_path, struct daemon_state *daemon, struct dev
 	return 0;
 }
 
-/* Grants without add-done are not taken back one by one: the daemon is ending, and the resources are stopped as a whole. */
+/* Grants without add-done are not taken back one by one: the daemon is ending, and the resources are stopped
+ * as a whole. */
 void control_free(struct control *ctl)
 {
 	struct exchange *x, *next;
@@ -719,12 +731,14 @@ size_t control_pollfds(struct control *ctl, struct pollfd *fds, size_t max)
 			continue;
 		fds[n].fd = c->fd;
 		fds[n].revents = 0;
-		fds[n++].events = (short)((!c->eof && c->in_len < LINE_MAX_BYTES ? POLLIN : 0) | (c->out ? POLLOUT : 0));
+		fds[n++].events = (short)((!c->eof && c->in_len < LINE_MAX_BYTES ? POLLIN : 0) |
+					  (c->out ? POLLOUT : 0));
 	}
 	return n;
 }
 
-/* New clients come last: a descriptor of this array that was closed since must not be taken for a new one with its number. */
+/* New clients come last: a descriptor of this array that was closed since must not be taken for a new one
+ * with its number. */
 void control_events(struct control *ctl, const struct pollfd *fds, size_t n)
 {
 	bool incoming = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The document that `status` answers: see control_status.h for the conventions and docs/CONTROL.md for the keys.
+ * The document that `status` answers: see control_status.h for the conventions and docs/CONTROL.md for the
+ * keys.
  */
 #include "backend/control_status.h"
 
@@ -108,17 +109,20 @@ static const char *const connection_meanings[] = {
 #undef X
 };
 static const char *const attachment_names[] = {
-	[ATTACHMENT_NONE] = "NONE", [ATTACHMENT_CLAIMING] = "CLAIMING", [ATTACHMENT_CLAIMED] = "CLAIMED",
-	[ATTACHMENT_ACTIVATING] = "ACTIVATING", [ATTACHMENT_ACTIVE] = "ACTIVE", [ATTACHMENT_RELEASING] = "RELEASING",
+	[ATTACHMENT_NONE] = "NONE",	  [ATTACHMENT_CLAIMING] = "CLAIMING",
+	[ATTACHMENT_CLAIMED] = "CLAIMED", [ATTACHMENT_ACTIVATING] = "ACTIVATING",
+	[ATTACHMENT_ACTIVE] = "ACTIVE",	  [ATTACHMENT_RELEASING] = "RELEASING",
 };
 static const char *const xenbus_names[] = {
-	"Unknown", "Initialising", "InitWait", "Initialised", "Connected", "Closing", "Closed", "Reconfiguring", "Reconfigured",
+	"Unknown", "Initialising", "InitWait",	    "Initialised",  "Connected",
+	"Closing", "Closed",	   "Reconfiguring", "Reconfigured",
 };
 
 json_t *control_status_new(const char *host, const char *problem)
 {
-	return json_pack("{s:b, s:i, s:s, s:o, s:o, s:[], s:[]}", "ok", 1, "schema", CONTROL_SCHEMA, "version", DRBDX_VERSION,
-			 "host", control_text(host), "xenstored_problem", control_text(problem), "resources", "unassigned_devices");
+	return json_pack("{s:b, s:i, s:s, s:o, s:o, s:[], s:[]}", "ok", 1, "schema", CONTROL_SCHEMA,
+			 "version", DRBDX_VERSION, "host", control_text(host), "xenstored_problem",
+			 control_text(problem), "resources", "unassigned_devices");
 }
 
 json_t *control_status_add(json_t *document, const struct config_resource *cfg)
@@ -126,13 +130,15 @@ json_t *control_status_add(json_t *document, const struct config_resource *cfg)
 	const struct config_host *self = cfg->self, *peer = cfg->peer;
 	json_t *entry;
 
-	entry = json_pack("{s:o, s:o, s:b, s:o, s:n, s:n, s:{s:n, s:n, s:n, s:n, s:o, s:o}, s:{s:n, s:n, s:o, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n,"
+	entry = json_pack("{s:o, s:o, s:b, s:o, s:n, s:n, s:{s:n, s:n, s:n, s:n, s:o, s:o}, s:{s:n, s:n, "
+			  "s:o, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n,"
 			  " s:n, s:n, s:n, s:n, s:n, s:n, s:[]}",
-			  "name", control_text(cfg->name), "minor", self ? json_integer(self->minor) : json_null(), "up", 0,
-			  "config_refused", control_text(cfg->refused), "role", "peer_role",
-			  "connection", "state", "meaning", "age_seconds", "why",
-			  "peer_host", control_text(peer ? peer->name : NULL), "peer_address", address(peer),
-			  "disk", "state", "why", "path", control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "error",
+			  "name", control_text(cfg->name), "minor",
+			  self ? json_integer(self->minor) : json_null(), "up", 0, "config_refused",
+			  control_text(cfg->refused), "role", "peer_role", "connection", "state", "meaning",
+			  "age_seconds", "why", "peer_host", control_text(peer ? peer->name : NULL),
+			  "peer_address", address(peer), "disk", "state", "why", "path",
+			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "error",
 			  "peer_disk", "state", "size_bytes", "token", "generations", "superblock_flags",
 			  "guest", "frozen", "refused", "in_flight", "counters", "devices");
 	if (!entry || json_array_append_new(json_object_get(document, "resources"), entry))
@@ -153,13 +159,15 @@ static void fill_connection(json_t *entry, const struct resource_status *st)
 	json_object_set_new(connection, "why", control_text(st->core.why));
 	if (st->peer_address[0])
 		json_object_set_new(connection, "peer_address", control_text(st->peer_address));
-	json_object_set_new(entry, "refused", state == CONNECTION_REFUSED ? control_text(st->core.why) : json_null());
+	json_object_set_new(entry, "refused",
+			    state == CONNECTION_REFUSED ? control_text(st->core.why) : json_null());
 }
 
 static bool peer_is_known(const struct replicate_status *core)
 {
-	return core->peer_known && (core->connection == CONNECTION_SETTLING || core->connection == CONNECTION_CONNECTED ||
-				    core->connection == CONNECTION_REFUSED);
+	return core->peer_known &&
+	       (core->connection == CONNECTION_SETTLING || core->connection == CONNECTION_CONNECTED ||
+		core->connection == CONNECTION_REFUSED);
 }
 
 static const char *disk_word(uint32_t flags)
@@ -190,8 +198,14 @@ static void fill_disks(json_t *entry, const struct resource_status *st)
 
 static json_t *flags_list(uint32_t flags)
 {
-	static const struct { uint32_t flag; const char *name; } names[] = {
-		{ SB_JUST_CREATED, "just_created" }, { SB_CONSISTENT, "consistent" }, { SB_IN_USE, "in_use" }, { SB_UNCLEAN, "unclean" },
+	static const struct {
+		uint32_t flag;
+		const char *name;
+	} names[] = {
+		{ SB_JUST_CREATED, "just_created" },
+		{ SB_CONSISTENT, "consistent" },
+		{ SB_IN_USE, "in_use" },
+		{ SB_UNCLEAN, "unclean" },
 	};
 	json_t *list = json_array();
 
@@ -208,10 +222,13 @@ static const char *token_word(enum token token)
 
 static void fill_superblock(json_t *entry, const struct superblock *sb)
 {
-	json_object_set_new(entry, "token", json_pack("{s:s, s:o, s:o}", "state", token_word(sb->token),
-						      "epoch", count(sb->epoch), "base", count(sb->base)));
-	json_object_set_new(entry, "generations", json_pack("{s:o, s:o, s:[o, o]}", "current", hex(sb->gen.current), "bitmap", hex(sb->gen.bitmap),
-							    "history", hex(sb->gen.history[0]), hex(sb->gen.history[1])));
+	json_object_set_new(entry, "token",
+			    json_pack("{s:s, s:o, s:o}", "state", token_word(sb->token), "epoch",
+				      count(sb->epoch), "base", count(sb->base)));
+	json_object_set_new(entry, "generations",
+			    json_pack("{s:o, s:o, s:[o, o]}", "current", hex(sb->gen.current), "bitmap",
+				      hex(sb->gen.bitmap), "history", hex(sb->gen.history[0]),
+				      hex(sb->gen.history[1])));
 	json_object_set_new(entry, "superblock_flags", flags_list(sb->flags));
 }
 
@@ -223,28 +240,35 @@ static void fill_guest(json_t *entry, const struct replicate_status *core, uint6
 	if (primary)	/* one writer (P2): then the partner is none */
 		json_object_set_new(entry, "peer_role", json_string("Secondary"));
 	if (core->attachment != ATTACHMENT_NONE)
-		json_object_set_new(entry, "guest", json_pack("{s:o, s:o}", "who", control_text(core->who),
-							      "attachment", state_text(attachment_names[core->attachment])));
+		json_object_set_new(entry, "guest",
+				    json_pack("{s:o, s:o}", "who", control_text(core->who), "attachment",
+					      state_text(attachment_names[core->attachment])));
 	if (core->frozen[0])
-		json_object_set_new(entry, "frozen", json_pack("{s:o, s:o}", "reason", control_text(core->frozen),
-							       "age_seconds", age_seconds(now_ms, core->frozen_since_ms)));
+		json_object_set_new(entry, "frozen",
+				    json_pack("{s:o, s:o}", "reason", control_text(core->frozen),
+					      "age_seconds", age_seconds(now_ms, core->frozen_since_ms)));
 }
 
 static void fill_counters(json_t *entry, const struct resource_status *st)
 {
 	const struct replicate_status *core = &st->core;
 
-	json_object_set_new(entry, "in_flight", json_pack("{s:o, s:o, s:o, s:o, s:o}", "queued", count(core->queued), "local", count(core->local_pending),
-							  "peer", count(core->peer_pending), "peer_writes", count(core->peer_writes),
-							  "oldest_age_milliseconds", count(core->oldest_ms)));
-	json_object_set_new(entry, "counters",
-			    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}}",
-				      "reads", count(core->reads), "writes", count(core->writes), "flushes", count(core->flushes),
-				      "read_bytes", count(core->read_sectors * 512), "written_bytes", count(core->written_sectors * 512),
-				      "sent_bytes", count(core->sent_sectors * 512), "received_bytes", count(core->received_sectors * 512),
-				      "ring", "consumed", count(st->ring.consumed), "answered", count(st->ring.answered), "errors", count(st->ring.errors),
-				      "notifications", count(st->ring.notifications), "grant_copies", count(st->ring.grant_copies),
-				      "copy_batches", count(st->ring.copy_batches)));
+	json_object_set_new(entry, "in_flight",
+			    json_pack("{s:o, s:o, s:o, s:o, s:o}", "queued", count(core->queued), "local",
+				      count(core->local_pending), "peer", count(core->peer_pending),
+				      "peer_writes", count(core->peer_writes), "oldest_age_milliseconds",
+				      count(core->oldest_ms)));
+	json_object_set_new(
+		entry, "counters",
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}}", "reads",
+			  count(core->reads), "writes", count(core->writes), "flushes", count(core->flushes),
+			  "read_bytes", count(core->read_sectors * 512), "written_bytes",
+			  count(core->written_sectors * 512), "sent_bytes", count(core->sent_sectors * 512),
+			  "received_bytes", count(core->received_sectors * 512), "ring", "consumed",
+			  count(st->ring.consumed), "answered", count(st->ring.answered), "errors",
+			  count(st->ring.errors), "notifications", count(st->ring.notifications),
+			  "grant_copies", count(st->ring.grant_copies), "copy_batches",
+			  count(st->ring.copy_batches)));
 }
 
 void control_status_fill(json_t *entry, const struct resource_status *st)
@@ -283,14 +307,16 @@ void control_status_devices(json_t *document, const struct device_status *device
 	for (size_t i = 0; i < n; i++) {
 		const struct device_status *d = &devices[i];
 		json_t *entry = find_resource(document, d->resource);
-		json_t *list = entry ? json_object_get(entry, "devices") : json_object_get(document, "unassigned_devices");
+		json_t *list = entry ? json_object_get(entry, "devices")
+				     : json_object_get(document, "unassigned_devices");
 
-		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
-						      "path", control_text(d->path), "domid", count(d->domid), "devid", count(d->devid),
-						      "dev", control_text(d->dev), "guest", control_text(d->guest),
-						      "resource", control_text(d->resource),
-						      "backend_state", xenbus_text(d->backend_state),
-						      "frontend_state", xenbus_text(d->frontend_state),
-						      "ring", d->ring, "why", control_text(d->why)));
+		json_array_append_new(list,
+				      json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "path",
+						control_text(d->path), "domid", count(d->domid), "devid",
+						count(d->devid), "dev", control_text(d->dev), "guest",
+						control_text(d->guest), "resource", control_text(d->resource),
+						"backend_state", xenbus_text(d->backend_state),
+						"frontend_state", xenbus_text(d->frontend_state), "ring",
+						d->ring, "why", control_text(d->why)));
 	}
 }

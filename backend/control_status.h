@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * control_status.h: the document that `status` answers.  Pure: structures in, JSON out; docs/CONTROL.md has every key.
+ * control_status.h: the document that `status` answers.  Pure: structures in, JSON out; docs/CONTROL.md has
+ * every key.
  *
- * Conventions: snake_case keys that end in their unit, null for what is not known, 64-bit identifiers as 16 hex digits (JSON readers round big numbers).
+ * Conventions: snake_case keys that end in their unit, null for what is not known, 64-bit identifiers as 16
+ * hex digits (JSON readers round big numbers).
  */
 #ifndef DRBDX_BACKEND_CONTROL_STATUS_H
 #define DRBDX_BACKEND_CONTROL_STATUS_H
@@ -14,7 +16,8 @@
 #include "backend/resource.h"
 #include "config/config.h"
 
-/* Text from a guest, a partner or a file: bytes that are no UTF-8 become '?'. A new reference; null for NULL and "". */
+/* Text from a guest, a partner or a file: bytes that are no UTF-8 become '?'. A new reference; null for NULL
+ * and "". */
 json_t *control_text(const char *text);
 
 /* The document without resources. `problem`: devices_problem(). NULL: no memory. */

@@ -61,11 +61,11 @@ const char *features_check(const struct features *f, const struct be_features *r
 		return "reserved bytes of the features are not zero";
 	if (f->block_size != 512 && f->block_size != 4096)
 		return "the block size is neither 512 nor 4096 bytes";
-	if (!f->sectors || f->sectors > SECTORS_MAX || f->sectors % (f->block_size / 512))
+	if (!f->sectors || f->sectors > LAYOUT_SECTORS_MAX || f->sectors % (f->block_size / 512))
 		return "the size of the disk is impossible";
-	if (!f->max_segments || f->max_segments > SEGMENTS_MAX)
+	if (!f->max_segments || f->max_segments > LAYOUT_SEGMENTS_MAX)
 		return "the number of segments is impossible";
-	if (f->ring_order > RING_ORDER_MAX)
+	if (f->ring_order > LAYOUT_RING_ORDER_MAX)
 		return "the ring order is impossible";
 	if (!f->queues)
 		return "the number of queues is impossible";

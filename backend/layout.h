@@ -14,9 +14,9 @@
 #include "backend/endian.h"
 #include "backend/metadata.h"
 
-#define SECTORS_MAX (1ull << 41)	/* 1 PiB: the largest disk, in 512-byte sectors */
-#define SEGMENTS_MAX 4096u		/* more than any version offers: a bound for checks, not an offer */
-#define RING_ORDER_MAX 8u
+#define LAYOUT_SECTORS_MAX (1ull << 41)	/* 1 PiB: the largest disk, in 512-byte sectors */
+#define LAYOUT_SEGMENTS_MAX 4096u		/* more than any version offers: a bound for checks, not an offer */
+#define LAYOUT_RING_ORDER_MAX 8u
 
 struct layout_field { const char *name; size_t offset, size; };		/* bytes */
 

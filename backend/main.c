@@ -187,6 +187,8 @@ static int start(struct control_thread *t, const struct options *o)
 	rc = mailbox_new(&t->mailbox);
 	if (!rc)
 		rc = daemon_new(o->config, host, t->mailbox, &t->daemon, why, sizeof(why));
+	if (!rc)	/* before the devices: one that a guest still uses is claimed at once */
+		daemon_start_all(t->daemon, why, sizeof(why));	/* what cannot start has been said; the others are served */
 	if (!rc)
 		rc = devices_new(find_resource, t->daemon, t->mailbox, &t->devices, why, sizeof(why));
 	if (!rc)
@@ -195,7 +197,6 @@ static int start(struct control_thread *t, const struct options *o)
 		log_error(NULL, "drbdxd cannot start: %s", why[0] ? why : strerror(-rc));
 		return rc;
 	}
-	daemon_start_all(t->daemon, why, sizeof(why));	/* what cannot start has been said; the others are served */
 	notify("READY=1");
 	log_notice(NULL, "drbdxd " DRBDX_VERSION " serves the resources of host %s", host);
 	return 0;

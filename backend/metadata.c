@@ -427,8 +427,10 @@ static int look_for_ours(int index, const struct slot *slot, const char *name, b
 			return say(-EBUSY, why, why_size, "slot %d holds the metadata of resource '%s'",
 				   index, sb.name);
 		if (sb.flags & SB_IN_USE)
-			return say(-EBUSY, why, why_size, "slot %d: resource '%s' is in use by a guest, or its "
-				   "host died while it was; bring it up and down once first", index, sb.name);
+			return say(-EBUSY, why, why_size,
+				   "slot %d: resource '%s' is in use by a guest, or its "
+				   "host died while it was; bring it up and down once first",
+				   index, sb.name);
 		if (!force)
 			return say(-EBUSY, why, why_size, "slot %d already holds metadata of resource '%s'",
 				   index, sb.name);

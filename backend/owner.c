@@ -362,30 +362,52 @@ static void try_open(struct resource *r)
 
 void owner_claim(struct resource *r, struct call *call)
 {
-	char why[RESOURCE_TEXT + 64];
-
 	if (r->stopping) {
 		call_answer(call, -ESHUTDOWN, "the resource is being stopped");
-	} else if (!r->core) {
-		snprintf(why, sizeof(why), "%s: its disk is not available: %s", r->name, r->disk_why);
-		call_answer(call, -ENODEV, why);
 	} else if (r->claim_call) {
 		call_answer(call, -EBUSY, "another request for this resource is being answered");
 	} else {
 		r->claim_call = call;
-		replicate_claim(r->core, call->who, now(r));
+		if (r->core)
+			replicate_claim(r->core, call->who, now(r));
+		else
+			r->claim_deadline_ms = now(r) + OPEN_WAIT_MS;
 	}
+}
+
+/* A claim that came while the disk was being opened. */
+static void claim_waited(struct resource *r)
+{
+	struct call *call = r->claim_call;
+	char why[RESOURCE_TEXT + 64];
+
+	if (r->claim_deadline_ms == UINT64_MAX || (!r->core && now(r) < r->claim_deadline_ms))
+		return;
+	r->claim_deadline_ms = UINT64_MAX;
+	if (!call)
+		return;
+	if (r->core) {
+		replicate_claim(r->core, call->who, now(r));
+		return;
+	}
+	r->claim_call = NULL;
+	snprintf(why, sizeof(why), "%s: its disk is not available: %s", r->name, r->disk_why);
+	call_answer(call, -ENODEV, why);
 }
 
 void owner_release(struct resource *r, struct call *call)
 {
-	struct call *connect = r->connect_call;
+	struct call *connect = r->connect_call, *claim = r->claim_call;
 
 	r->connect_call = NULL;
 	call_answer(connect, -ECANCELED, "the device was closed");
 	detach_ring(r);
-	if (r->core)
-		replicate_release(r->core, now(r));
+	if (r->core) {
+		replicate_release(r->core, now(r));	/* answers a claim that waits */
+	} else {
+		r->claim_call = NULL;
+		call_answer(claim, -ECANCELED, "the request was withdrawn");
+	}
 	call_answer(call, 0, "");
 }
 
@@ -463,11 +485,16 @@ static bool attached(const struct resource *r)
 	return status.attachment != ATTACHMENT_NONE;
 }
 
+/*
+ * A guest that is still there is left with a ring in which nothing is unanswered but what it has not seen consumed: a later daemon attaches where this one stopped.  Only when
+ * the last writes cannot be finished (no partner) does the resource stay SB_IN_USE, and is found unclean.
+ */
 void owner_stop(struct resource *r, struct call *call)
 {
 	struct call *connect = r->connect_call;
+	bool guest = attached(r);
 
-	if (r->stopping || (!call->force && attached(r))) {
+	if (r->stopping || (!call->force && guest)) {
 		call_answer(call, -EBUSY, r->stopping ? "it is being stopped already" : "a guest's disk is attached");
 		return;
 	}
@@ -476,20 +503,25 @@ void owner_stop(struct resource *r, struct call *call)
 	r->stop_deadline_ms = now(r) + STOP_TIMEOUT_MS;
 	r->connect_call = NULL;
 	call_answer(connect, -ESHUTDOWN, "the daemon is being stopped");
-	detach_ring(r);
-	if (r->core)
+	if (!guest && r->core)
 		replicate_yield(r->core, now(r));
 }
 
-/* What is in flight is given until the deadline; then it stays where it is, and the resource is SB_IN_USE on disk. */
-static bool stop_settled(const struct resource *r)
+/* The ring is served until what was consumed is answered; then nothing is left but the superblock. */
+static bool stop_settled(struct resource *r)
 {
 	struct replicate_status s;
 
 	if (!r->core)
 		return true;
+	if (replicate_guest_requests(r->core) || (r->ring && ring_in_flight(r->ring)))
+		return false;
+	detach_ring(r);
 	replicate_status(r->core, &s, now(r));
-	return !s.queued && !s.local_pending && !s.peer_pending && !s.peer_writes && !r->superblock.stage;
+	if (s.attachment != ATTACHMENT_NONE && s.attachment != ATTACHMENT_RELEASING)
+		replicate_release(r->core, now(r));
+	replicate_status(r->core, &s, now(r));
+	return s.attachment == ATTACHMENT_NONE && !s.peer_writes && !r->superblock.stage;
 }
 
 static void stop_advance(struct resource *r)
@@ -498,6 +530,7 @@ static void stop_advance(struct resource *r)
 
 	if (!stop_settled(r) && !late)
 		return;
+	detach_ring(r);
 	if (r->transport) {
 		transport_shutdown(r->transport, "the daemon on this host is being stopped");
 		if (!transport_idle(r->transport))
@@ -541,7 +574,7 @@ static uint64_t earliest(uint64_t a, uint64_t b)
 
 static uint64_t next_deadline(const struct resource *r)
 {
-	uint64_t deadline = r->core ? replicate_deadline(r->core) : r->open_retry_ms;
+	uint64_t deadline = r->core ? replicate_deadline(r->core) : earliest(r->open_retry_ms, r->claim_deadline_ms);
 
 	if (r->ring && r->ring_work)
 		return now(r);
@@ -556,6 +589,7 @@ static void tick(struct resource *r)
 {
 	if (!r->core && !r->stopping && now(r) >= r->open_retry_ms)
 		try_open(r);
+	claim_waited(r);
 	if (r->core && now(r) >= replicate_deadline(r->core))
 		replicate_tick(r->core, now(r));
 	if (r->transport && now(r) >= transport_deadline(r->transport))
@@ -579,10 +613,10 @@ static void turn(struct resource *r)
 	tick(r);
 	finish_connect(r);
 	serve_ring(r);
-	if (r->stopping)
-		stop_advance(r);
 	if (r->transport)
 		transport_flush(r->transport);
+	if (r->stopping)
+		stop_advance(r);
 }
 
 static void *owner_main(void *arg)
@@ -613,7 +647,7 @@ int resource_owner_start(struct resource *r, char *why, size_t why_size)
 {
 	int rc;
 
-	r->open_retry_ms = UINT64_MAX;
+	r->open_retry_ms = r->claim_deadline_ms = UINT64_MAX;
 	r->area = aligned_alloc(POOL_PAGE, GUEST_POOL_BYTES + PEER_POOL_BYTES);
 	if (!r->area)
 		return -ENOMEM;

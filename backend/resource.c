@@ -202,13 +202,11 @@ static void configure_transport(struct resource *r, const struct config_resource
 	t->self_len = cfg->self->addr_len;
 	t->peer = cfg->peer->addr;
 	t->peer_len = cfg->peer->addr_len;
-	t->retry_ms = cfg->connect_int_set ? cfg->connect_int_ms : 500;
+	t->retry_ms = cfg->connect_int_ms;
 	t->handshake_ms = 3000;
-	t->liveness = (struct liveness_config){ .dead_ms = 1500, .ping_ms = 500, .late_ms = 300 };
-	if (cfg->ping_int_set || cfg->ping_timeout_set) {	/* the user's values win: quiet for ping-int, then ping-timeout to answer */
-		t->liveness.ping_ms = cfg->ping_int_set ? cfg->ping_int_ms : 500;
-		t->liveness.dead_ms = t->liveness.ping_ms + (cfg->ping_timeout_set ? cfg->ping_timeout_ms : 1000);
-	}
+	t->liveness.late_ms = 300;
+	t->liveness.ping_ms = cfg->ping_int_ms;		/* quiet for so long: ask */
+	t->liveness.dead_ms = cfg->ping_int_ms + cfg->ping_timeout_ms;
 }
 
 static int check_config(const struct config_resource *cfg, char *why, size_t why_size)

@@ -21,6 +21,7 @@
 #define CLAIM_TIMEOUT_MS 12000u		/* below block-drbdx's own bound, which is below libxl's 40 s */
 #define DISK_RETRY_MS 1000u
 #define OPEN_RETRY_MS 250u
+#define OPEN_WAIT_MS 5000u		/* how long a claim may wait for the disk to be opened */
 #define STOP_TIMEOUT_MS 2000u
 
 /* A question from the control thread: posted to the owner's mailbox, worked on there, and posted back with its answer. */
@@ -66,7 +67,7 @@ struct resource {
 	struct superblock superblock_read;
 	struct replicate *core;
 	struct transport *transport;
-	uint64_t open_retry_ms;
+	uint64_t open_retry_ms, claim_deadline_ms;	/* the latter: of a claim that came before the disk was open */
 	char disk_why[RESOURCE_TEXT];
 	char link_problem[RESOURCE_TEXT];
 	struct ring *ring, *orphans;	/* served; detached with requests in flight */

@@ -15,7 +15,7 @@
  *     time.
  *
  * A link:   INTRO ─ INTRO fits ─> AUTH ─ proof is right ─> WAITING ─ the live one before it is gone ─> LIVE
- *             └─────────────────────┴─ anything else, or handshake_ms are over: REFUSE with the reason, closed
+ *             └─────────────────────┴─ anything else, or handshake_ms are over: REFUSE with the reason, end
  *
  * The connector proves itself first: the listener, which anybody with the partner's address can reach, shows
  * no proof to one who has none.
@@ -38,7 +38,6 @@
 #include "backend/stream.h"
 
 #define LINKS 4u			/* the live one, one in its handshake, and what is being closed */
-#define BACKLOG 8
 #define STRANGER_LOG_MS 60000u		/* at most one line about strangers in this time */
 #define QUEUE_SPARE 64u			/* packets that are neither DATA, FLUSH nor their answers */
 
@@ -364,28 +363,6 @@ static void link_start(struct transport *t, int fd)
 
 /* Sockets. */
 
-static int new_socket(struct transport *t, bool listening)
-{
-	struct sockaddr_storage own = t->cfg.self;
-	int one = 1, fd = socket(own.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
-
-	if (fd < 0)
-		return -errno;
-	if (own.ss_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (listening)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	else if (own.ss_family == AF_INET)
-		((struct sockaddr_in *)&own)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)&own)->sin6_port = 0;
-	if (!bind(fd, (struct sockaddr *)&own, t->cfg.self_len) && (!listening || !listen(fd, BACKLOG)))
-		return fd;
-	rc = -errno;
-	close(fd);
-	return rc;
-}
-
 static void close_socket(struct transport *t)
 {
 	if (t->fd >= 0)
@@ -449,7 +426,7 @@ static void try_socket(struct transport *t, uint64_t now_ms)
 	bool listening = t->role == AUTH_LISTENER;
 
 	t->retry_ms = now_ms + t->cfg.retry_ms;
-	t->fd = new_socket(t, listening);
+	t->fd = address_socket(&t->cfg.self, t->cfg.self_len, listening);
 	if (t->fd < 0) {
 		int error = -t->fd;
 
@@ -495,7 +472,7 @@ static void live_ended(struct transport *t)
 static void pending_ended(struct transport *t)
 {
 	struct link *l = t->pending;
-	char why[STREAM_WHY + 2 * ADDRESS_TEXT];
+	char why[STREAM_WHY + 3 * ADDRESS_TEXT];
 
 	t->pending = NULL;
 	if (l->state == LINK_INTRO && !l->host[0])

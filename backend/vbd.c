@@ -4,10 +4,9 @@
  *
  * Invariants
  *   1. Only the present value counts: a guest that writes 10^5 states a second costs one look a wake-up (H9).
- *   2. All reads of one look see one moment of xenstore, so a ring's keys are never mixed from two
- * negotiations.
+ *   2. All reads of one look see one moment of xenstore, so keys of two negotiations are never mixed.
  *   3. `published` is what our node should say. A write that failed (xenstored away) is not tried again by
- * the code that wanted it: the next look finds the difference and repairs it, whoever made it.
+ *      the code that wanted it: the next look finds the difference and repairs it, whoever made it.
  *   4. Nothing is written into a directory that has vanished (store_update's guard).
  *
  * Crash argument: all that matters is in xenstore and in the superblock. A daemon that starts finds state 2
@@ -29,8 +28,8 @@
 #define TAKE_WAIT_MS 1000	/* how long a loaded xen-blkback may take to probe a new device */
 #define TAKE_POLL_MS 10
 #define TAKE_RETRY_MS 1000
-#define RESTORE_PAUSE_MS                                                                                     \
-	200 /* between two repairs: whoever changes our state in a loop gets no loop from us */
+/* Between two repairs: whoever changes our state in a loop gets no loop from us. */
+#define RESTORE_PAUSE_MS 200
 #define LOOKS_MAX 32		/* a run; a frontend that moves faster waits for the next one */
 
 struct resource *vbd_resource(const struct vbd *v)

@@ -221,7 +221,7 @@ static const char *check_data(const struct packet_data *b)
 {
 	if (!b->sectors || b->sectors > REQUEST_SECTORS_MAX)
 		return "the length of the write is impossible";
-	if (b->sector >= SECTORS_MAX || b->sector + b->sectors > SECTORS_MAX)
+	if (b->sector >= LAYOUT_SECTORS_MAX || b->sector + b->sectors > LAYOUT_SECTORS_MAX)
 		return "the write is beyond any disk";
 	return b->preflush > 1 ? "preflush is neither 0 nor 1" : NULL;
 }

@@ -19,6 +19,14 @@
 
 #define CONFIG_PATH "/etc/drbdx.conf"
 
+/* drbdx's own values where the file gives none: a dead partner is noticed in 1.5 s, a live one given 42 s. */
+#define CONFIG_DEFAULT_PING_INT_MS 500
+#define CONFIG_DEFAULT_PING_TIMEOUT_MS 1000
+#define CONFIG_DEFAULT_CONNECT_INT_MS 500
+#define CONFIG_DEFAULT_TIMEOUT_MS 6000
+#define CONFIG_DEFAULT_KO_COUNT 7
+#define CONFIG_DEFAULT_AL_EXTENTS 1237
+
 enum config_severity { CONFIG_NOTE, CONFIG_WARNING, CONFIG_ERROR };
 
 /* `line` 0: the message is about the whole file. Printed as FILE:LINE: [note: |warning: ]text. */

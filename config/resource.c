@@ -22,17 +22,14 @@ static const char *text_of(const struct config *config, const struct resource *r
 	return use ? use->value : NULL;
 }
 
+/* The number in the option's unit times `scale`, or the default. */
 static unsigned number_of(const struct config *config, const struct resource *resource, enum option_id id,
-			  bool *set)
+			  unsigned scale, unsigned by_default, bool *set)
 {
 	const struct option_use *use = resource_option(config, resource, id);
-	uint64_t n = 0;
 
 	*set = use;
-	if (use)
-		return (unsigned)use->number;
-	number_plain(option_table[id].normal, UINT32_MAX, &n);
-	return (unsigned)n;
+	return use ? scale * (unsigned)use->number : by_default;
 }
 
 /* --- hosts
@@ -165,16 +162,18 @@ static void fill_authentication(struct config *config, const struct resource *re
 			   resource->name);
 }
 
-static void fill_timeouts(const struct config *config, const struct resource *resource,
-			  struct config_resource *out)
+static void fill_timeouts(const struct config *config, const struct resource *r, struct config_resource *out)
 {
-	out->timeout_ms = 100 * number_of(config, resource, OPTION_NET_timeout, &out->timeout_set);
-	out->ping_timeout_ms =
-		100 * number_of(config, resource, OPTION_NET_ping_timeout, &out->ping_timeout_set);
-	out->ping_int_ms = 1000 * number_of(config, resource, OPTION_NET_ping_int, &out->ping_int_set);
-	out->connect_int_ms =
-		1000 * number_of(config, resource, OPTION_NET_connect_int, &out->connect_int_set);
-	out->ko_count = number_of(config, resource, OPTION_NET_ko_count, &out->ko_count_set);
+	out->timeout_ms =
+		number_of(config, r, OPTION_NET_timeout, 100, CONFIG_DEFAULT_TIMEOUT_MS, &out->timeout_set);
+	out->ping_timeout_ms = number_of(config, r, OPTION_NET_ping_timeout, 100,
+					 CONFIG_DEFAULT_PING_TIMEOUT_MS, &out->ping_timeout_set);
+	out->ping_int_ms = number_of(config, r, OPTION_NET_ping_int, 1000, CONFIG_DEFAULT_PING_INT_MS,
+				     &out->ping_int_set);
+	out->connect_int_ms = number_of(config, r, OPTION_NET_connect_int, 1000,
+					CONFIG_DEFAULT_CONNECT_INT_MS, &out->connect_int_set);
+	out->ko_count =
+		number_of(config, r, OPTION_NET_ko_count, 1, CONFIG_DEFAULT_KO_COUNT, &out->ko_count_set);
 }
 
 static void check_timeouts(struct config *config, const struct resource *resource,
@@ -196,7 +195,7 @@ static void fill_activity_log(struct config *config, const struct resource *reso
 				    ? OPTION_DISK_al_extents
 				    : OPTION_SYNCER_al_extents;
 
-	out->al_extents = number_of(config, resource, id, &out->al_extents_set);
+	out->al_extents = number_of(config, resource, id, 1, CONFIG_DEFAULT_AL_EXTENTS, &out->al_extents_set);
 	if (out->al_extents >= AL_EXTENTS_MIN)
 		return;
 	config_say(config, CONFIG_NOTE, &resource_option(config, resource, id)->at,

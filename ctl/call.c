@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One question to the daemon: JSON lines over its unix socket, every wait bounded by the caller's deadline (P7).
+ * One question to the daemon: JSON lines over its unix socket, every wait bounded by the caller's deadline
+ * (P7).
  */
 #define _GNU_SOURCE
 #include "ctl/call.h"
@@ -31,18 +32,16 @@ static int call_words(int rc, const char *socket_path, char *why, size_t why_siz
 	switch (rc) {
 	case -ENOENT:
 	case -ECONNREFUSED:
-		snprintf(why, why_size, "drbdxd is not running (nothing answers on %s); start it with: systemctl start drbdxd",
+		snprintf(why, why_size,
+			 "drbdxd is not running (nothing answers on %s); start it with: systemctl start "
+			 "drbdxd",
 			 socket_path);
 		break;
 	case -EACCES:
 	case -EPERM:
 		snprintf(why, why_size, "%s: only root may talk to drbdxd", socket_path);
 		break;
-	case -ETIMEDOUT:
-		snprintf(why, why_size, "drbdxd does not take connections on %s; see: journalctl -u drbdxd", socket_path);
-		break;
-	default:
-		snprintf(why, why_size, "%s: %s", socket_path, strerror(-rc));
+	default: snprintf(why, why_size, "%s: %s", socket_path, strerror(-rc));
 	}
 	return rc;
 }

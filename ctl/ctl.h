@@ -33,12 +33,13 @@ struct ctl {
 /* "backend-ctl: …" on stderr. */
 void ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Asks the daemon (takes the request's reference). An exit status: with EXIT_DONE, *reply is the answer, which says "ok": true, and the caller's;
+/* Asks the daemon (takes the request's reference). An exit status: with EXIT_DONE, *reply is the answer,
+ * which says "ok": true, and the caller's;
  * otherwise the words have been printed. */
 int ctl_ask(const struct ctl *ctl, json_t *request, json_t **reply);
 
-/* Reads the configuration and prints what it says: warnings and errors, with `notes` also notes. An exit status. */
-int ctl_config(const struct ctl *ctl, bool notes, struct config **out);
+/* Reads the configuration and prints what it says that is at least that severe. An exit status. */
+int ctl_config(const struct ctl *ctl, enum config_severity least, struct config **out);
 
 /* Is the operand list the word "all" alone? */
 bool ctl_all(const struct ctl *ctl);
@@ -52,7 +53,8 @@ int verb_down(const struct ctl *ctl);
 int verb_create_md(const struct ctl *ctl);
 int verb_check(const struct ctl *ctl);
 
-/* render.c: the status as a table and, below it, in words what needs attention. `document`: what the daemon answered. */
+/* render.c: the status as a table and, below it, in words what needs attention. `document`: what the daemon
+ * answered. */
 void render_status(FILE *out, const json_t *document);
 
 #endif

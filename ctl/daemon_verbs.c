@@ -17,8 +17,14 @@ bool ctl_all(const struct ctl *ctl)
 /* The daemon's class of an error as an exit status. */
 static int exit_status(const char *code)
 {
-	static const struct { const char *code; int status; } table[] = {
-		{ "usage", EXIT_USAGE }, { "invalid", EXIT_CONFIG }, { "unknown", EXIT_CONFIG }, { "refused", EXIT_REFUSED },
+	static const struct {
+		const char *code;
+		int status;
+	} table[] = {
+		{ "usage", EXIT_USAGE },
+		{ "invalid", EXIT_CONFIG },
+		{ "unknown", EXIT_CONFIG },
+		{ "refused", EXIT_REFUSED },
 	};
 
 	for (size_t i = 0; code && i < sizeof(table) / sizeof(table[0]); i++)
@@ -128,7 +134,8 @@ static int ask_for(const struct ctl *ctl, const char *verb, const char *name)
 	return status;
 }
 
-/* Goes on after an error, so that one resource does not keep the others; the first error is the exit status. */
+/* Goes on after an error, so that one resource does not keep the others; the first error is the exit status.
+ * */
 static int for_names(const struct ctl *ctl, const char *verb)
 {
 	int worst = EXIT_DONE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * backend-ctl: what an administrator tells and asks drbdxd.  The table of verbs below drives dispatch, usage and help.
+ * backend-ctl: what an administrator tells and asks drbdxd.  The table of verbs below drives dispatch, usage
+ * and help.
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -32,8 +33,8 @@ static const struct verb {
 	  "reads the configuration again and starts serving" },
 	{ "down", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_down,
 	  "stops serving; refused while a guest has the disk" },
-	{ "create-md", "[--assume-clean] [--force] RES…|all", TAKES_CONFIG | TAKES_DAEMON | TAKES_CREATE, 1, SIZE_MAX, verb_create_md,
-	  "writes new metadata; works without the daemon" },
+	{ "create-md", "[--assume-clean] [--force] RES…|all", TAKES_CONFIG | TAKES_DAEMON | TAKES_CREATE, 1,
+	  SIZE_MAX, verb_create_md, "writes new metadata; works without the daemon" },
 	{ "check", "[FILE]", TAKES_CONFIG, 0, 1, verb_check,
 	  "reads the configuration and says everything that is wrong with it" },
 };
@@ -90,8 +91,10 @@ static void print_usage(FILE *out)
 		"      --socket PATH       the daemon's control socket, instead of %s\n"
 		"      --json              status: JSON, schema %d\n"
 		"  -h, --help\n  -V, --version\n\n"
-		"Exit status: 0 done, 1 usage, 10 configuration invalid, 11 refused, 20 the daemon does not answer or the system failed.\n"
-		"See backend-ctl(8).\n", CONFIG_PATH, TIMEOUT_SECONDS, CONTROL_SOCKET, CONTROL_SCHEMA);
+		"Exit status: 0 done, 1 usage, 10 configuration invalid, 11 refused, 20 the daemon does not "
+		"answer or the system failed.\n"
+		"See backend-ctl(8).\n",
+		CONFIG_PATH, TIMEOUT_SECONDS, CONTROL_SOCKET, CONTROL_SCHEMA);
 }
 
 static int print_help(const struct arguments *a)
@@ -137,7 +140,8 @@ static bool take_option(struct arguments *a, int option)
 	}
 }
 
-/* DRBD's tools are called as `TOOL -- --option VERB RES`, too: the "--" says nothing here, since no operand begins with '-'. */
+/* DRBD's tools are called as `TOOL -- --option VERB RES`, too: the "--" says nothing here, since no operand
+ * begins with '-'. */
 static int drop_dashes(int argc, char **argv)
 {
 	int n = 0;
@@ -165,7 +169,8 @@ static bool parse(struct arguments *a, int argc, char **argv)
 static int run_verb(struct arguments *a, const struct verb *verb)
 {
 	if (a->given & ~verb->options) {
-		ctl_error("an option that '%s' does not have; usage: backend-ctl %s %s", verb->name, verb->name, verb->operands);
+		ctl_error("an option that '%s' does not have; usage: backend-ctl %s %s", verb->name,
+			  verb->name, verb->operands);
 		return EXIT_USAGE;
 	}
 	if (a->ctl.n_names < verb->least || a->ctl.n_names > verb->most) {
@@ -179,7 +184,8 @@ static int run_verb(struct arguments *a, const struct verb *verb)
 int main(int argc, char **argv)
 {
 	struct arguments a = {
-		.ctl = { .config_path = CONFIG_PATH, .socket_path = CONTROL_SOCKET }, .timeout = TIMEOUT_SECONDS,
+		.ctl = { .config_path = CONFIG_PATH, .socket_path = CONTROL_SOCKET },
+		.timeout = TIMEOUT_SECONDS,
 	};
 	const struct verb *verb;
 	const char *name;

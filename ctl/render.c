@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The status for people: a table, and below it in words whatever is frozen, refused, unclean or down, with its reason, its age and the way out.
+ * The status for people: a table, and below it in words whatever is frozen, refused, unclean or down, with
+ * its reason, its age and the way out.
  */
 #include <ctype.h>
 #include <libsmartcols.h>
@@ -55,7 +56,8 @@ static void print_age(FILE *out, long long seconds)
 
 /* ---- the table ---- */
 
-static const char *const columns[] = { "RESOURCE", "ROLE", "CONNECTION", "DISK", "PEER DISK", "EPOCH", "IN FLIGHT", "GUEST" };
+static const char *const columns[] = { "RESOURCE",  "ROLE",  "CONNECTION", "DISK",
+				       "PEER DISK", "EPOCH", "IN FLIGHT",  "GUEST" };
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
 static void set_cell(struct libscols_line *line, size_t column, const char *value)
@@ -81,7 +83,8 @@ static const char *connection_word(const json_t *r)
 static void add_line(struct libscols_table *table, const json_t *r)
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
-	long long in_flight = number(r, "in_flight", "queued") + number(r, "in_flight", "local") + number(r, "in_flight", "peer");
+	long long in_flight = number(r, "in_flight", "queued") + number(r, "in_flight", "local") +
+			      number(r, "in_flight", "peer");
 
 	if (!line)
 		return;
@@ -143,7 +146,8 @@ static void note_config(struct notes *notes, const json_t *r)
 	if (refused) {
 		fputs("not served, because of its configuration: ", notes->out);
 		sentence(notes, refused);
-		way_out(notes, "Change the file, then: backend-ctl up RESOURCE");
+		fputs("    Change the file, then: backend-ctl up ", notes->out);
+		sentence(notes, notes->name);
 	} else {
 		fputs("down.\n    To serve it: backend-ctl up ", notes->out);
 		sentence(notes, notes->name);
@@ -167,12 +171,14 @@ static void note_frozen(struct notes *notes, const json_t *r)
 static void note_connection(struct notes *notes, const json_t *r)
 {
 	const char *state = text(r, "connection", "state"), *why = text(r, "connection", "why");
-	const char *peer = text(r, "connection", "peer_host"), *address = text(r, "connection", "peer_address");
+	const char *peer = text(r, "connection", "peer_host"),
+		   *address = text(r, "connection", "peer_address");
 
 	if (!state || equals(state, "Connected"))
 		return;
 	begin(notes);
-	fputs(equals(state, "Refused") ? "the two nodes may not replicate, for " : "not connected with ", notes->out);
+	fputs(equals(state, "Refused") ? "the two nodes may not replicate, for " : "not connected with ",
+	      notes->out);
 	if (!equals(state, "Refused")) {
 		print_safe(notes->out, peer ? peer : "the partner");
 		fputs(address ? " (" : "", notes->out);
@@ -183,14 +189,17 @@ static void note_connection(struct notes *notes, const json_t *r)
 	fputs(": ", notes->out);
 	sentence(notes, why ? why : text(r, "connection", "meaning"));
 	if (equals(state, "Disconnected"))
-		way_out(notes, "Is drbdxd running there, and this resource up? Does the network carry the address and port?");
+		way_out(notes, "Is drbdxd running there, and this resource up? Does the network carry the "
+			       "address and port?");
 	if (!equals(state, "Refused") && equals(text(r, "token", "state"), "none"))
-		way_out(notes, "The partner has the right to write: a guest can be started here when it answers.");
+		way_out(notes,
+			"The partner has the right to write: a guest can be started here when it answers.");
 }
 
 static void note_disk(struct notes *notes, const json_t *r)
 {
-	const char *state = text(r, "disk", "state"), *why = text(r, "disk", "why"), *error = text(r, "disk", "error");
+	const char *state = text(r, "disk", "state"), *why = text(r, "disk", "why"),
+		   *error = text(r, "disk", "error");
 
 	if (state && !equals(state, "UpToDate")) {
 		begin(notes);
@@ -204,9 +213,13 @@ static void note_disk(struct notes *notes, const json_t *r)
 			begin(notes);
 			sentence(notes, "the partner's disk is Unclean.");
 		}
-		way_out(notes, "The two copies may differ in the writes that were in flight when a host or daemon died.");
-		way_out(notes, "Way out in this version: take it down on both hosts, decide which volume is right, copy it over the");
-		way_out(notes, "other one, then on both hosts: backend-ctl create-md --assume-clean --force RESOURCE, and up.");
+		way_out(notes, "The two copies may differ in the writes that were in flight when a host or "
+			       "daemon died.");
+		way_out(notes, "Way out in this version: take it down on both hosts, decide which volume is "
+			       "right, copy it over the");
+		fputs("    other one, then on both hosts: backend-ctl create-md --assume-clean --force ",
+		      notes->out);
+		sentence(notes, notes->name);
 	}
 	if (error) {
 		begin(notes);
@@ -220,14 +233,17 @@ static void note_devices(struct notes *notes, const json_t *devices)
 	const json_t *d;
 	size_t i;
 
-	json_array_foreach(devices, i, d) {
-		const char *why = text(d, NULL, "why"), *backend = text(d, NULL, "backend_state"), *frontend = text(d, NULL, "frontend_state");
+	json_array_foreach(devices, i, d)
+	{
+		const char *why = text(d, NULL, "why"), *backend = text(d, NULL, "backend_state"),
+			   *frontend = text(d, NULL, "frontend_state");
 
 		if (!why)
 			continue;
 		begin(notes);
 		print_safe(notes->out, text(d, NULL, "path") ? text(d, NULL, "path") : "device");
-		fprintf(notes->out, " (backend %s, frontend %s): ", backend ? backend : "?", frontend ? frontend : "?");
+		fprintf(notes->out, " (backend %s, frontend %s): ", backend ? backend : "?",
+			frontend ? frontend : "?");
 		sentence(notes, why);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The verbs that look at the configuration and the volumes themselves: create-md and check.  Both work without the daemon.
+ * The verbs that look at the configuration and the volumes themselves: create-md and check.  Both work
+ * without the daemon.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +21,7 @@
 
 #define WORDS 512u
 
-int ctl_config(const struct ctl *ctl, bool notes, struct config **out)
+int ctl_config(const struct ctl *ctl, enum config_severity least, struct config **out)
 {
 	const struct config_message *messages;
 	struct utsname uts;
@@ -35,7 +36,7 @@ int ctl_config(const struct ctl *ctl, bool notes, struct config **out)
 	}
 	n = config_messages(*out, &messages);
 	for (size_t i = 0; i < n; i++)
-		if (notes || messages[i].severity != CONFIG_NOTE)
+		if (messages[i].severity >= least)
 			config_message_print(stderr, &messages[i]);
 	return rc ? EXIT_CONFIG : EXIT_DONE;
 }
@@ -72,7 +73,8 @@ static json_t *running(const struct ctl *ctl)
 
 	if (fd < 0)
 		return NULL;
-	if (!call_request(fd, json_pack("{s:s}", "verb", "status"), ctl->deadline_ms, &reply, why, sizeof(why)))
+	if (!call_request(fd, json_pack("{s:s}", "verb", "status"), ctl->deadline_ms, &reply, why,
+			  sizeof(why)))
 		reply = json_is_true(json_object_get(reply, "ok")) ? reply : NULL;
 	close(fd);
 	return reply;
@@ -92,20 +94,23 @@ static bool is_up(const json_t *status, const char *name)
 	return false;
 }
 
-/* Does a running resource keep another slot of this metadata volume? Then its exclusive claim is no stranger's. */
+/* Does a running resource keep another slot of this metadata volume? Then its exclusive claim is no
+ * stranger's. */
 static bool shared_with_running(const struct config *config, const json_t *status, const char *meta_disk)
 {
 	const struct config_resource *list;
 	size_t n = config_resources(config, &list);
 
 	for (size_t i = 0; i < n; i++)
-		if (list[i].self && list[i].self->meta_disk && !strcmp(list[i].self->meta_disk, meta_disk) && is_up(status, list[i].name))
+		if (list[i].self && list[i].self->meta_disk && !strcmp(list[i].self->meta_disk, meta_disk) &&
+		    is_up(status, list[i].name))
 			return true;
 	return false;
 }
 
 /* Opens the metadata volume, exclusively unless a running resource keeps it for another slot. */
-static int open_metadata(const struct config *config, const json_t *status, const char *path, struct claim *claim, char *why, size_t why_size)
+static int open_metadata(const struct config *config, const json_t *status, const char *path,
+			 struct claim *claim, char *why, size_t why_size)
 {
 	int rc = claim_open(path, claim, why, why_size);
 
@@ -125,35 +130,40 @@ static const char *slot_problem(int fd, const struct config_host *self, char *wo
 
 	if (have >= need)
 		return NULL;
-	snprintf(words, size, "slot [%d] needs %" PRIu64 " MiB in %s, which has %" PRIu64 " MiB", self->meta_index, need >> 20, self->meta_disk,
-		 have >> 20);
+	snprintf(words, size, "slot [%d] needs %" PRIu64 " MiB in %s, which has %" PRIu64 " MiB",
+		 self->meta_index, need >> 20, self->meta_disk, have >> 20);
 	return words;
 }
 
-static int write_metadata(const struct ctl *ctl, const struct config *config, const json_t *status, const struct config_resource *res, char *why)
+static int write_metadata(const struct ctl *ctl, const struct config *config, const json_t *status,
+			  const struct config_resource *res, char *why)
 {
 	struct claim data = { .fd = -1 }, meta = { .fd = -1 };
 	const struct config_host *self = res->self;
 	int rc;
 
-	rc = claim_open(self->disk, &data, why, WORDS);		/* nobody may have it; its content is not touched */
+	rc = claim_open(self->disk, &data, why, WORDS); /* nobody may have it; its content is not touched */
 	if (!rc)
 		rc = open_metadata(config, status, self->meta_disk, &meta, why, WORDS);
 	if (!rc)
-		rc = metadata_create(meta.fd, self->meta_index, res->name, ctl->assume_clean, ctl->force, why, WORDS);
+		rc = metadata_create(meta.fd, self->meta_index, res->name, ctl->assume_clean, ctl->force, why,
+				     WORDS);
 	claim_close(&meta);
 	claim_close(&data);
 	return rc;
 }
 
-static int create_one(const struct ctl *ctl, const struct config *config, const json_t *status, const struct config_resource *res)
+static int create_one(const struct ctl *ctl, const struct config *config, const json_t *status,
+		      const struct config_resource *res)
 {
 	const struct config_host *self = res->self;
 	char why[WORDS] = "";
 	int rc;
 
 	if (res->refused || !self || self->meta_index < 0 || !self->meta_disk) {
-		ctl_error("%s: %s", res->name, res->refused ? res->refused : "only an external slot, meta-disk DEVICE[N], is supported");
+		ctl_error("%s: %s", res->name,
+			  res->refused ? res->refused
+				       : "only an external slot, meta-disk DEVICE[N], is supported");
 		return EXIT_CONFIG;
 	}
 	if (is_up(status, res->name)) {
@@ -169,7 +179,8 @@ static int create_one(const struct ctl *ctl, const struct config *config, const 
 	return EXIT_DONE;
 }
 
-static int create_named(const struct ctl *ctl, const struct config *config, const json_t *status, const char *name)
+static int create_named(const struct ctl *ctl, const struct config *config, const json_t *status,
+			const char *name)
 {
 	const struct config_resource *res = config_find(config, name);
 
@@ -206,13 +217,16 @@ int verb_create_md(const struct ctl *ctl)
 	int worst;
 
 	if (!ctl->assume_clean) {
-		ctl_error("nothing was written. This version has no resynchronisation yet, so a pair can only begin with two volumes that are\n"
-			  "identical, byte for byte. Make them so (on both hosts `dd if=/dev/zero of=VOLUME`, or copy one over the other while\n"
+		ctl_error("nothing was written. This version has no resynchronisation yet, so a pair can "
+			  "only begin with two volumes that are\n"
+			  "identical, byte for byte. Make them so (on both hosts `dd if=/dev/zero "
+			  "of=VOLUME`, or copy one over the other while\n"
 			  "neither is in use), then run on both hosts:\n"
-			  "    backend-ctl create-md --assume-clean %s", ctl->n_names == 1 ? ctl->names[0] : "RESOURCE…");
+			  "    backend-ctl create-md --assume-clean %s",
+			  ctl->n_names == 1 ? ctl->names[0] : "RESOURCE…");
 		return EXIT_REFUSED;
 	}
-	worst = ctl_config(ctl, false, &config);
+	worst = ctl_config(ctl, CONFIG_ERROR, &config);
 	if (!worst) {
 		status = running(ctl);
 		worst = create_wanted(ctl, config, status);
@@ -239,7 +253,8 @@ static unsigned int check_data(const struct config_resource *res, uint64_t *byte
 	if (fd < 0)
 		snprintf(words, sizeof(words), "disk %s: %s", res->self->disk, strerror(errno));
 	else if (!is_volume(fd))
-		snprintf(words, sizeof(words), "disk %s is neither a block device nor a regular file", res->self->disk);
+		snprintf(words, sizeof(words), "disk %s is neither a block device nor a regular file",
+			 res->self->disk);
 	else if ((*bytes = ctl_volume_bytes(fd)) < 4096)
 		snprintf(words, sizeof(words), "disk %s has only %" PRIu64 " bytes", res->self->disk, *bytes);
 	if (fd >= 0)
@@ -256,10 +271,12 @@ static void describe_metadata(const struct config_resource *res, int fd)
 	int rc = metadata_read(fd, res->self->meta_index, &sb, why, sizeof(why));
 
 	if (rc) {
-		snprintf(words, sizeof(words), "no metadata yet (%s); see create-md", *why ? why : strerror(-rc));
+		snprintf(words, sizeof(words), "no metadata yet (%s); see create-md",
+			 *why ? why : strerror(-rc));
 		complain(res, "note: ", words);
 	} else if (strcmp(sb.name, res->name)) {
-		snprintf(words, sizeof(words), "%s[%d] belongs to the resource '%s'", res->self->meta_disk, res->self->meta_index, sb.name);
+		snprintf(words, sizeof(words), "%s[%d] belongs to the resource '%s'", res->self->meta_disk,
+			 res->self->meta_index, sb.name);
 		complain(res, "warning: ", words);
 	}
 }
@@ -278,7 +295,8 @@ static unsigned int check_metadata(const struct config_resource *res)
 	if (fd < 0)
 		snprintf(words, sizeof(words), "meta-disk %s: %s", self->meta_disk, strerror(errno));
 	else if (!is_volume(fd))
-		snprintf(words, sizeof(words), "meta-disk %s is neither a block device nor a regular file", self->meta_disk);
+		snprintf(words, sizeof(words), "meta-disk %s is neither a block device nor a regular file",
+			 self->meta_disk);
 	else
 		slot_problem(fd, self, words, sizeof(words));
 	if (*words)
@@ -300,8 +318,10 @@ static unsigned int check_one(const struct config_resource *res)
 		return 1;
 	}
 	problems = check_data(res, &bytes) + check_metadata(res);
-	printf("%s: minor %u, disk %s (%" PRIu64 " MiB), metadata %s[%d], partner %s\n", res->name, res->self->minor, res->self->disk, bytes >> 20,
-	       res->self->meta_disk ? res->self->meta_disk : "internal", res->self->meta_index, res->peer->name);
+	printf("%s: minor %u, disk %s (%" PRIu64 " MiB), metadata %s[%d], partner %s\n", res->name,
+	       res->self->minor, res->self->disk, bytes >> 20,
+	       res->self->meta_disk ? res->self->meta_disk : "internal", res->self->meta_index,
+	       res->peer->name);
 	return problems;
 }
 
@@ -316,7 +336,8 @@ static int check_resources(const struct config *config, const char *path)
 	if (!n)
 		printf("%s: no resource has a section for this host\n", path);
 	else if (problems)
-		printf("%s: %zu resource%s, %u problem%s\n", path, n, n == 1 ? "" : "s", problems, problems == 1 ? "" : "s");
+		printf("%s: %zu resource%s, %u problem%s\n", path, n, n == 1 ? "" : "s", problems,
+		       problems == 1 ? "" : "s");
 	else
 		printf("%s: %zu resource%s, no problem\n", path, n, n == 1 ? "" : "s");
 	return problems ? EXIT_CONFIG : EXIT_DONE;
@@ -330,7 +351,7 @@ int verb_check(const struct ctl *ctl)
 
 	if (ctl->n_names)
 		with_file.config_path = ctl->names[0];
-	status = ctl_config(&with_file, true, &config);
+	status = ctl_config(&with_file, CONFIG_NOTE, &config);
 	if (!status)
 		status = check_resources(config, with_file.config_path);
 	config_free(config);

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * block-drbdx: the hotplug program that libxl runs for each of our disks, as `block-drbdx add|remove` with XENBUS_PATH=backend/vbd/D/V.
+ * block-drbdx: the hotplug program that libxl runs for each of our disks, as `block-drbdx add|remove` with
+ * XENBUS_PATH=backend/vbd/D/V.
  *
- * add     asks drbdxd for the resource. Granted: hotplug-status=connected, then add-done. Otherwise hotplug-error has the words that xl prints,
+ * add     asks drbdxd for the resource. Granted: hotplug-status=connected, then add-done. Otherwise
+ * hotplug-error has the words that xl prints,
  *         hotplug-status is error, and the exit status is 1.
- * remove  tells drbdxd that the device is gone. Always succeeds: libxl ignores the answer, and the daemon does not depend on being told.
+ * remove  tells drbdxd that the device is gone. Always succeeds: libxl ignores the answer, and the daemon
+ * does not depend on being told.
  *
  * libxl kills an `add` after 40 s and calls no `remove` then, so:
  *  1. add ends within 30 s of itself, and the daemon says before that why it takes long;
- *  2. what was granted belongs to this process' connection until add-done: however it ends before, the daemon takes the grant back;
- *  3. nodes are written only where the device's directory still is (in one transaction), so that nothing is left behind for a device that has gone.
+ *  2. what was granted belongs to this process' connection until add-done: however it ends before, the daemon
+ *  takes the grant back;
+ *  3. nodes are written only where the device's directory still is (in one transaction), so that nothing is
+ *  left behind for a device that has gone.
  * `physical-device` is never written: without it xen-blkback never opens anything for this device.
  *
- * It is a C program, not a script, because all its time at a migration's destination is downtime of the guest.
+ * It is a C program, not a script, because all its time at a migration's destination is downtime of the
+ * guest.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -83,7 +89,8 @@ static int try_status(const struct hotplug *h, const char *status, const char *e
 		xs_transaction_end(h->xs, t, true);
 		return -ENODEV;
 	}
-	ok = (!error || write_node(h, t, "hotplug-error", error)) && write_node(h, t, "hotplug-status", status);
+	ok = (!error || write_node(h, t, "hotplug-error", error)) &&
+	     write_node(h, t, "hotplug-status", status);
 	if (!ok) {
 		int rc = -errno;
 
@@ -93,7 +100,8 @@ static int try_status(const struct hotplug *h, const char *status, const char *e
 	return xs_transaction_end(h->xs, t, false) ? 0 : -errno;
 }
 
-/* Writes hotplug-status, and hotplug-error if there is one. 0, -ENODEV: the device has gone, or another negative errno. */
+/* Writes hotplug-status, and hotplug-error if there is one. 0, -ENODEV: the device has gone, or another
+ * negative errno. */
 static int set_status(const struct hotplug *h, const char *status, const char *error)
 {
 	int rc = -EAGAIN;
@@ -121,7 +129,8 @@ static int ask(int fd, json_t *request, uint64_t deadline_ms, char *why, size_t 
 	return rc;
 }
 
-static int grant_and_publish(const struct hotplug *h, int fd, uint64_t deadline_ms, char *why, size_t why_size)
+static int grant_and_publish(const struct hotplug *h, int fd, uint64_t deadline_ms, char *why,
+			     size_t why_size)
 {
 	int rc = ask(fd, json_pack("{s:s, s:s}", "verb", "add", "path", h->path), deadline_ms, why, why_size);
 
@@ -163,8 +172,9 @@ static int take_away(const struct hotplug *h)
 	int fd = call_open(h->socket_path, deadline_ms, why, sizeof(why));
 
 	if (fd < 0)
-		return 0;	/* no daemon: it holds nothing */
-	if (ask(fd, json_pack("{s:s, s:s}", "verb", "remove", "path", h->path), deadline_ms, why, sizeof(why)))
+		return 0; /* no daemon: it holds nothing */
+	if (ask(fd, json_pack("{s:s, s:s}", "verb", "remove", "path", h->path), deadline_ms, why,
+		sizeof(why)))
 		fprintf(stderr, "block-drbdx: %s: %s\n", h->path, why);
 	close(fd);
 	return 0;
@@ -172,7 +182,10 @@ static int take_away(const struct hotplug *h)
 
 static int usage(const char *words)
 {
-	fprintf(stderr, "block-drbdx: %s\nIt is run by libxl, as `block-drbdx add|remove` with XENBUS_PATH set; see block-drbdx(8).\n", words);
+	fprintf(stderr,
+		"block-drbdx: %s\nIt is run by libxl, as `block-drbdx add|remove` with XENBUS_PATH set; see "
+		"block-drbdx(8).\n",
+		words);
 	return 1;
 }
 

@@ -2,9 +2,12 @@
 /*
  * libdrbdx-xl.so, preloaded into xl: lets an unmodified xl read `drbdx:my-domu-disk,xvda2,w`.
  *
- * xl reads disk strings with libxlutil's xlu_disk_parse(), which knows no prefix `drbdx:`. This definition comes first, rewrites the prefix to what xl
- * does know (`format=raw,script=block-drbdx,`) and hands everything on. With the format given, the next positional word is the device name, which is
- * what `drbd:` means there, too. It is unversioned and touches neither structure, so that one binary serves every release of Xen.
+ * xl reads disk strings with libxlutil's xlu_disk_parse(), which knows no prefix `drbdx:`. This definition
+ * comes first, rewrites the prefix to what xl
+ * does know (`format=raw,script=block-drbdx,`) and hands everything on. With the format given, the next
+ * positional word is the device name, which is
+ * what `drbd:` means there, too. It is unversioned and touches neither structure, so that one binary serves
+ * every release of Xen.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -39,7 +42,8 @@ static char *rewrite(const char *name)
 }
 
 /* xlu_disk_parse() returns 0 or a positive errno. */
-static int parse_rewritten(parse_fn *real, void *config, int nspecs, const char *const *specs, void *disk, const char *name)
+static int parse_rewritten(parse_fn *real, void *config, int nspecs, const char *const *specs, void *disk,
+			   const char *name)
 {
 	const char **copy = calloc((size_t)nspecs, sizeof(*copy));
 	char *first = rewrite(name);
@@ -64,10 +68,12 @@ int xlu_disk_parse(void *config, int nspecs, const char *const *specs, void *dis
 		fprintf(stderr, "%s: libxlutil has no xlu_disk_parse\n", SHIM);
 		return ENOSYS;
 	}
-	return name ? parse_rewritten(real, config, nspecs, specs, disk, name) : real(config, nspecs, specs, disk);
+	return name ? parse_rewritten(real, config, nspecs, specs, disk, name)
+		    : real(config, nspecs, specs, disk);
 }
 
-/* Takes this library out of a LD_PRELOAD list (words separated by ':' or blanks), in place; what else is in it stays. */
+/* Takes this library out of a LD_PRELOAD list (words separated by ':' or blanks), in place; what else is in
+ * it stays. */
 static void strip_preload(char *list)
 {
 	char *out = list, *word, *rest = NULL;
@@ -89,7 +95,8 @@ static void strip_preload(char *list)
 }
 
 /*
- * What xl starts (hotplug scripts, ssh, device models) does not need this library. Only xl itself may drop it: on Debian a shell script stands between
+ * What xl starts (hotplug scripts, ssh, device models) does not need this library. Only xl itself may drop
+ * it: on Debian a shell script stands between
  * the wrapper and xl, and has to hand it on.
  */
 __attribute__((constructor)) static void keep_from_children(void)

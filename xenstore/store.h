@@ -24,8 +24,8 @@ int store_decimal(const char *text, size_t len, uint64_t min, uint64_t max, uint
 /* Never waits for a xenstored that is away: -ECONNREFUSED, -ENOENT, or another negative errno. */
 int store_open(struct store **out);
 void store_close(struct store *s);		/* NULL is fine */
-int store_fd(
-	const struct store *s); /* readable when a watch has fired. It says nothing when xenstored dies. */
+/* Readable when a watch has fired. It says nothing when xenstored dies. */
+int store_fd(const struct store *s);
 bool store_broken(const struct store *s);
 void store_ping(struct store *s); /* asks something small, so that store_broken() is up to date */
 

@@ -16,8 +16,8 @@
  *   directory gone, any phase ──> LEAVING ──> forgotten
  *
  * Invariants
- *   1. 4 is written only after the resource answered that the ring is being served (P2: only then may a guest
- * request run).
+ *   1. 4 is written only after the resource answered that the ring is being served (P2: only then may a
+ *      guest request run).
  *   2. 6 is written only when no page of the guest is mapped: frontends free the ring when they read it.
  *   3. Whatever the guest writes, nothing but its own disk is affected (P4).
  */
@@ -26,16 +26,16 @@
 
 #include <stdint.h>
 
-enum xenbus_state { /* values of a `state` node; xen/io/xenbus.h */
-		    XENBUS_UNKNOWN = 0,
-		    XENBUS_INITIALISING = 1,
-		    XENBUS_INITWAIT = 2,
-		    XENBUS_INITIALISED = 3,
-		    XENBUS_CONNECTED = 4,
-		    XENBUS_CLOSING = 5,
-		    XENBUS_CLOSED = 6,
-		    XENBUS_RECONFIGURING = 7,
-		    XENBUS_RECONFIGURED = 8,
+enum xenbus_state {		/* values of a `state` node; xen/io/xenbus.h */
+	XENBUS_UNKNOWN = 0,
+	XENBUS_INITIALISING = 1,
+	XENBUS_INITWAIT = 2,
+	XENBUS_INITIALISED = 3,
+	XENBUS_CONNECTED = 4,
+	XENBUS_CLOSING = 5,
+	XENBUS_CLOSED = 6,
+	XENBUS_RECONFIGURING = 7,
+	XENBUS_RECONFIGURED = 8,
 };
 
 /* X(name, what).  "settled" phases are those whose own `state` node must read as published. */

@@ -123,6 +123,8 @@ void oracle_state(struct node *n)
 	const struct node *peer = node_peer(n);
 	struct sim *s = n->sim;
 
+	if (n->guest.stalled && replicate_ready(n->core))
+		sim_violate(s, ORACLE_LIVENESS, "node %d is ready again, but nobody was told to look at the ring", n->index);
 	if (n->status.attachment == ATTACHMENT_ACTIVE && peer->up && peer->status.attachment == ATTACHMENT_ACTIVE)
 		sim_violate(s, ORACLE_WRITER, "both nodes are Primary");
 	if (n->status.connection == CONNECTION_REFUSED && !s->history.primary_died)

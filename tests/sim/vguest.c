@@ -135,7 +135,7 @@ static bool witness(const struct node *n)
 	const struct node *peer = node_peer(n);
 
 	return vnet_whole(n->sim) && n->status.connection == CONNECTION_CONNECTED && peer->status.connection == CONNECTION_CONNECTED &&
-	       n->up && peer->up && peer->guest.attach == ATTACH_ACTIVE;
+	       n->up && peer->up && !n->stopping && peer->guest.attach == ATTACH_ACTIVE;
 }
 
 static void ask(struct node *n, char *who, size_t size)

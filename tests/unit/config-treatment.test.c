@@ -121,6 +121,8 @@ static const struct config_case said[] = {
 	{ "wfc-timeout", RESOURCE("startup { wfc-timeout 15; }"), 2, "wfc-timeout: not acted upon yet" },
 	{ "become-primary-on", RESOURCE("startup { become-primary-on both; }"), 2,
 	  "the role follows the guest" },
+	{ "timeout and ko-count", NET("timeout 50; ko-count 4;"), 2,
+	  "timeout, ko-count (line 2): not acted upon yet" },
 	{ "max-buffers", NET("max-buffers 2048;"), 2, "not acted upon" },
 	{ "on-no-data-accessible io-error", RESOURCE("options { on-no-data-accessible io-error; }"), 2,
 	  "frozen" },
@@ -177,8 +179,7 @@ static const struct config_case silent[] = {
 	{ .name = "no fencing, no TLS",
 	  .config = NET("fencing dont-care; tls no; data-integrity-alg \"\";") },
 	{ .name = "no quorum", .config = RESOURCE("net { " SECRET " } options { quorum off; }") },
-	{ .name = "time limits",
-	  .config = NET("timeout 60; ping-int 10; connect-int 10; ping-timeout 5; ko-count 7;") },
+	{ .name = "time limits", .config = NET("ping-int 10; connect-int 10; ping-timeout 5;") },
 	{ .name = "usage-count no", .config = "global { usage-count no; }\n" NET("") },
 };
 

@@ -24,7 +24,7 @@ static void defaults_notice_a_dead_peer_in_a_second_and_a_half(void **state)
 
 	assert_int_equal(r->ping_int_ms + r->ping_timeout_ms, 1500);
 	assert_int_equal(r->timeout_ms, 6000);
-	assert_int_equal(r->connect_int_ms, 1000);
+	assert_int_equal(r->connect_int_ms, 500);
 	assert_int_equal(r->ko_count, 7);
 	assert_int_equal(r->al_extents, 1237);
 	assert_int_equal(r->on_io_error, CONFIG_DETACH);

@@ -23,8 +23,8 @@
 #define MIB (1ull << 20)
 
 /*
- * The program's own pwrite() and fdatasync() come before libc's: they record what happens ("A", "B": a copy of slot 0, "f": a
- * flush), and the n-th write fails, as when the power goes.
+ * The program's own pwrite() and fdatasync() come before libc's: they record what happens ("A", "B": a copy
+ * of slot 0, "f": a flush), and the n-th write fails, as when the power goes.
  */
 static char trace[100];
 static int writes_left = -1;
@@ -354,7 +354,8 @@ static void the_damaged_copy_is_written_first(void **state)
 	assert_string_equal(trace, "AfBf");
 }
 
-/* Whatever number of writes comes through, what is read next is whole, and the next write goes to the older copy. */
+/* Whatever number of writes comes through, what is read next is whole, and the next write goes to the
+ * older copy. */
 static void a_write_that_fails_half_way_is_survived(void **state)
 {
 	struct superblock sb = sample(), out;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What `backend-ctl status` shows, from fixed states, against tests/golden/status/: NAME.json is the daemon's document, NAME.txt what a person reads.
+ * What `backend-ctl status` shows, from fixed states, against tests/golden/status/: NAME.json is the daemon's
+ * document, NAME.txt what a person reads.
  * The program is the built one; this file plays the daemon on a socket. GOLDEN=write writes the files anew.
  */
 #include <setjmp.h>

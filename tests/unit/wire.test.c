@@ -65,8 +65,8 @@ static struct packet sample(enum packet_type type)
 		break;
 	case PACKET_DATA:
 		p.payload = 8 * 512;
-		p.data =
-			(struct packet_data) { .id = 1, .epoch = 2, .sector = 3, .sectors = 8, .preflush = 1 };
+		p.data = (struct packet_data) { .id = 1, .epoch = 2, .sector = 3, .sectors = 8 };
+		p.data.preflush = 1;
 		break;
 	case PACKET_ACK:
 	case PACKET_FLUSH:

@@ -2,8 +2,8 @@
 /*
  * A test frontend: guest, load generator, hostile guest, and libxl's part. See usage() below for the words.
  *
- * "guest" is one process for one disk of a guest. It listens on a unix socket for one-line commands, answers each with one line of
- * JSON, and serves new commands while a load runs in the background.
+ * "guest" is one process for one disk of a guest. It listens on a unix socket for one-line commands, answers
+ * each with one line of JSON, and serves new commands while a load runs in the background.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,30 +27,38 @@ static const char usage_text[] =
 "blkfront-sim: Xen's tools and a guest's disk, for a simulated host\n"
 "\n"
 "The toolstack, as libxl (exit status 0 or 1, reasons on stderr):\n"
-"  attach  --domid D --devid V --resource NAME [--script block-drbdx] [--kind vbd|vbd3] [--name N] [--uuid U]\n"
-"          [--dev xvda2] [--readonly] [--pv]     create the domain if need be, write the nodes, run the script\n"
+"  attach  --domid D --devid V --resource NAME [--script block-drbdx] [--kind vbd|vbd3] [--name N]\n"
+"          [--uuid U] [--dev xvda2] [--readonly] [--pv]\n"
+"                            create the domain if need be, write the nodes, run the script\n"
 "  detach  --domid D --devid V [--kind K] [--script S] [--auto|--force]\n"
-"  destroy --domid D                             kill the guest, remove its devices by force, then the domain\n"
-"  domain  --domid D create|suspend|resume|rename NAME   (suspend: SHUTDOWN_suspend is what Xen then reports)\n"
-"  wait    PATH STATE MILLISECONDS               until a xenstore node has this value (-1: is gone)\n"
+"  destroy --domid D         kill the guest, remove its devices by force, then the domain\n"
+"  domain  --domid D create|suspend|resume|rename NAME\n"
+"                            suspend: Xen then reports SHUTDOWN_suspend for it\n"
+"  wait    PATH STATE MILLISECONDS\n"
+"                            until a xenstore node has this value (-1: is gone)\n"
 "\n"
 "The guest:\n"
 "  guest   --domid D --devid V --control SOCKET [--model FILE] [--seed N] [--depth N] [--segments N]\n"
-"          [--ring-order 0..4] [--ring-keys new|old|order0] [--num-ring-pages] [--protocol S|none] [--no-indirect]\n"
-"          [--style linux|jump4|grub|netbsd] [--timeout MS] [--background] [--no-connect]\n"
-"  ctl     SOCKET [--timeout MS] COMMAND...      print the answer; exit status 0 if it says \"ok\":true\n"
-"  check-volume --model FILE --volume FILE       is every byte in a volume what the guest may see?\n"
+"          [--ring-order 0..4] [--ring-keys new|old|order0] [--num-ring-pages] [--protocol S|none]\n"
+"          [--no-indirect] [--style linux|jump4|grub|netbsd] [--timeout MS] [--background] [--no-connect]\n"
+"  ctl     SOCKET [--timeout MS] COMMAND...\n"
+"                            print the answer; exit status 0 if it says \"ok\":true\n"
+"  check-volume --model FILE --volume FILE\n"
+"                            is every byte in a volume what the guest may see?\n"
 "\n"
 "Commands of a guest:\n"
-"  write N, read N, mixed N, flush [N], verify   do it and answer with the results\n"
-"  start write|read|mixed, stop                  in the background; stop waits for what is under way, and answers\n"
-"  suspend, resume                               produce no requests for a while\n"
-"  status                                        the results so far\n"
-"  set KEY VALUE                                 size (sectors, 0: any), range FIRST:SECTORS, sequential 0|1, flush N\n"
-"  close, connect, reconnect                     through the states of the frontend\n"
-"  hostile NAME, hostile list                    what a hostile guest does\n"
-"  script FILE                                   commands from a file, one a line, until one is not ok\n"
-"  quit, die                                     orderly; or like a guest that crashes\n"
+"  write N, read N, mixed N, flush [N], verify\n"
+"                            do it and answer with the results\n"
+"  start write|read|mixed    in the background\n"
+"  stop                      wait for what is under way, and answer with the results\n"
+"  suspend, resume           produce no requests for a while\n"
+"  status                    the results so far\n"
+"  set KEY VALUE             size (sectors, 0: any), range FIRST:SECTORS, sequential 0|1,\n"
+"                            flush N (one of N operations of a mixed load)\n"
+"  close, connect, reconnect through the states of the frontend\n"
+"  hostile NAME|list         what a hostile guest does\n"
+"  script FILE               commands from a file, one a line, until one is not ok\n"
+"  quit, die                 orderly; or like a guest that crashes\n"
 "SIGTERM: stop, verify, print the answer on stdout, quit (exit status 0 if all was well).\n";
 
 struct options {
@@ -346,8 +354,8 @@ static int guest_main(const struct options *o)
 	if (rc < 0) {
 		char *why = g.fe.be_path ? be_error(&g.fe) : NULL;
 
-		fprintf(stderr, "blkfront-sim: guest %u disk %u: %s (backend state %d%s%s)\n", o->fe.domid, o->fe.devid,
-			strerror(-rc), g.fe.be_state, why ? ": " : "", why ? why : "");
+		fprintf(stderr, "blkfront-sim: guest %u disk %u: %s (backend state %d%s%s)\n", o->fe.domid,
+			o->fe.devid, strerror(-rc), g.fe.be_state, why ? ": " : "", why ? why : "");
 		return 1;
 	}
 	if (ready >= 0) {
@@ -376,7 +384,8 @@ static int ctl_one(const char *path, const char *line, int timeout_ms)
 	}
 	while (n > 0 && got < sizeof(buf) - 1) {
 		if (poll(&p, 1, timeout_ms) <= 0) {
-			fprintf(stderr, "blkfront-sim: %s: no answer to \"%s\" in %d ms\n", path, line, timeout_ms);
+			fprintf(stderr, "blkfront-sim: %s: no answer to \"%s\" in %d ms\n", path, line,
+				timeout_ms);
 			close(fd);
 			return 1;
 		}
@@ -498,22 +507,42 @@ static int toolstack_main(const char *verb, const struct options *o, int argc, c
 	return 2;
 }
 
-enum { OPT_DOMID = 256, OPT_DEVID, OPT_RESOURCE, OPT_SCRIPT, OPT_KIND, OPT_NAME, OPT_UUID, OPT_DEV, OPT_READONLY, OPT_PV,
-       OPT_AUTO, OPT_FORCE, OPT_CONTROL, OPT_MODEL, OPT_SEED, OPT_DEPTH, OPT_SEGMENTS, OPT_RING_ORDER, OPT_RING_KEYS,
-       OPT_NUM_RING_PAGES, OPT_PROTOCOL, OPT_NO_INDIRECT, OPT_STYLE, OPT_TIMEOUT, OPT_BACKGROUND, OPT_NO_CONNECT,
-       OPT_VOLUME };
+enum {
+	OPT_DOMID = 256, OPT_DEVID, OPT_RESOURCE, OPT_SCRIPT, OPT_KIND, OPT_NAME, OPT_UUID, OPT_DEV,
+	OPT_READONLY, OPT_PV, OPT_AUTO, OPT_FORCE, OPT_CONTROL, OPT_MODEL, OPT_SEED, OPT_DEPTH,
+	OPT_SEGMENTS, OPT_RING_ORDER, OPT_RING_KEYS, OPT_NUM_RING_PAGES, OPT_PROTOCOL, OPT_NO_INDIRECT,
+	OPT_STYLE, OPT_TIMEOUT, OPT_BACKGROUND, OPT_NO_CONNECT, OPT_VOLUME,
+};
 
 static const struct option long_options[] = {
-	{ "domid", 1, 0, OPT_DOMID }, { "devid", 1, 0, OPT_DEVID }, { "resource", 1, 0, OPT_RESOURCE },
-	{ "script", 1, 0, OPT_SCRIPT }, { "kind", 1, 0, OPT_KIND }, { "name", 1, 0, OPT_NAME },
-	{ "uuid", 1, 0, OPT_UUID }, { "dev", 1, 0, OPT_DEV }, { "readonly", 0, 0, OPT_READONLY },
-	{ "pv", 0, 0, OPT_PV }, { "auto", 0, 0, OPT_AUTO }, { "force", 0, 0, OPT_FORCE },
-	{ "control", 1, 0, OPT_CONTROL }, { "model", 1, 0, OPT_MODEL }, { "seed", 1, 0, OPT_SEED },
-	{ "depth", 1, 0, OPT_DEPTH }, { "segments", 1, 0, OPT_SEGMENTS }, { "ring-order", 1, 0, OPT_RING_ORDER },
-	{ "ring-keys", 1, 0, OPT_RING_KEYS }, { "num-ring-pages", 0, 0, OPT_NUM_RING_PAGES },
-	{ "protocol", 1, 0, OPT_PROTOCOL }, { "no-indirect", 0, 0, OPT_NO_INDIRECT }, { "style", 1, 0, OPT_STYLE },
-	{ "timeout", 1, 0, OPT_TIMEOUT }, { "background", 0, 0, OPT_BACKGROUND },
-	{ "no-connect", 0, 0, OPT_NO_CONNECT }, { "volume", 1, 0, OPT_VOLUME }, { 0, 0, 0, 0 },
+	{ "domid", 1, 0, OPT_DOMID },
+	{ "devid", 1, 0, OPT_DEVID },
+	{ "resource", 1, 0, OPT_RESOURCE },
+	{ "script", 1, 0, OPT_SCRIPT },
+	{ "kind", 1, 0, OPT_KIND },
+	{ "name", 1, 0, OPT_NAME },
+	{ "uuid", 1, 0, OPT_UUID },
+	{ "dev", 1, 0, OPT_DEV },
+	{ "readonly", 0, 0, OPT_READONLY },
+	{ "pv", 0, 0, OPT_PV },
+	{ "auto", 0, 0, OPT_AUTO },
+	{ "force", 0, 0, OPT_FORCE },
+	{ "control", 1, 0, OPT_CONTROL },
+	{ "model", 1, 0, OPT_MODEL },
+	{ "seed", 1, 0, OPT_SEED },
+	{ "depth", 1, 0, OPT_DEPTH },
+	{ "segments", 1, 0, OPT_SEGMENTS },
+	{ "ring-order", 1, 0, OPT_RING_ORDER },
+	{ "ring-keys", 1, 0, OPT_RING_KEYS },
+	{ "num-ring-pages", 0, 0, OPT_NUM_RING_PAGES },
+	{ "protocol", 1, 0, OPT_PROTOCOL },
+	{ "no-indirect", 0, 0, OPT_NO_INDIRECT },
+	{ "style", 1, 0, OPT_STYLE },
+	{ "timeout", 1, 0, OPT_TIMEOUT },
+	{ "background", 0, 0, OPT_BACKGROUND },
+	{ "no-connect", 0, 0, OPT_NO_CONNECT },
+	{ "volume", 1, 0, OPT_VOLUME },
+	{ 0, 0, 0, 0 },
 };
 
 static bool option_style(struct options *o, const char *s)
@@ -586,8 +615,13 @@ static bool parse_options(struct options *o, int argc, char **argv)
 
 	*o = (struct options){
 		.disk = { .kind = "vbd", .script = "block-drbdx", .devid = 51714 },
-		.fe = { .devid = 51714, .old_keys = true, .protocol = "x86_64-abi", .depth = 16, .max_segs = 32 },
-		.timeout_ms = 30000, .seed = 1,
+		.fe = { .devid = 51714,
+			.old_keys = true,
+			.protocol = "x86_64-abi",
+			.depth = 16,
+			.max_segs = 32 },
+		.timeout_ms = 30000,
+		.seed = 1,
 	};
 	optind = 2;
 	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The cable between two simulated hosts: a tap device eth1 in each of their network namespaces, and this process between
- * them. It can be cut without either end losing its carrier, also in one direction only; it can be slow, and lose frames.
+ * The cable between two simulated hosts: a tap device eth1 in each of their network namespaces, and this
+ * process between them. It can be cut without either end losing its carrier, also in one direction only; it
+ * can be slow, and lose frames.
  *
  *	cable SOCKET			serve until the command "quit"
  *	cable ctl SOCKET COMMAND...	send one command, print the answer
  *
- * Commands: attach N PID (host N's namespace is that of PID), detach N, up, down, down N (only what host N sends),
- * delay MILLISECONDS, loss PERCENT, status, quit.
+ * Commands: attach N PID (host N's namespace is that of PID), detach N, up, down, down N (only what host N
+ * sends), delay MILLISECONDS, loss PERCENT, status, quit.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -66,7 +67,8 @@ static int tun_open(void)
 
 	if (fd >= 0 || errno != ENOENT)
 		return fd;
-	snprintf(path, sizeof(path), "/tmp/.cable-tun.%d", getpid());	/* a bare /dev: the device by its numbers */
+	snprintf(path, sizeof(path), "/tmp/.cable-tun.%d",
+		 getpid()); /* a bare /dev: the device by its numbers */
 	if (mknod(path, S_IFCHR | 0600, makedev(10, 200)) < 0)
 		return -1;
 	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -145,7 +147,10 @@ static bool side_read(struct side *s)
 	return true;
 }
 
-/* What is due goes to the other side; returns when the next is due, or UINT64_MAX. A cut also takes what is under way. */
+/*
+ * What is due goes to the other side; returns when the next is due, or UINT64_MAX. A cut also takes what is
+ * under way.
+ */
 static uint64_t side_send(struct side *from, struct side *to)
 {
 	uint64_t now = now_ns();
@@ -167,7 +172,9 @@ static uint64_t side_send(struct side *from, struct side *to)
 
 static void command_status(char *out, size_t size)
 {
-	snprintf(out, size, "{\"delay_ms\":%.3f,\"loss\":%u,\"cut\":[%s,%s],\"passed\":[%llu,%llu],\"lost\":[%llu,%llu]}\n",
+	snprintf(out, size,
+		 "{\"delay_ms\":%.3f,\"loss\":%u,\"cut\":[%s,%s],\"passed\":[%llu,%llu],\"lost\":[%llu,%llu]}"
+		 "\n",
 		 (double)delay_ns / 1e6, loss_percent, side[0].cut ? "true" : "false",
 		 side[1].cut ? "true" : "false", (unsigned long long)side[0].passed,
 		 (unsigned long long)side[1].passed, (unsigned long long)side[0].lost,
@@ -270,7 +277,8 @@ static void serve(int listener)
 
 		if (due != UINT64_MAX)
 			t = (struct timespec){ .tv_nsec = due > now ? (long)((due - now) % 1000000000u) : 0,
-					       .tv_sec = due > now ? (time_t)((due - now) / 1000000000u) : 0 };
+					       .tv_sec =
+						       due > now ? (time_t)((due - now) / 1000000000u) : 0 };
 		if (ppoll(p, 3, &t, NULL) <= 0)
 			continue;
 		for (int i = 0; i < 2; i++)

@@ -202,7 +202,8 @@ void fe_publish(struct frontend *fe)
 
 static void unpublish(struct frontend *fe)
 {
-	static const char *const keys[] = { "ring-ref", "ring-page-order", "num-ring-pages", "event-channel" };
+	static const char *const keys[] = { "ring-ref", "ring-page-order", "num-ring-pages",
+					    "event-channel" };
 	char key[32];
 
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -218,7 +219,8 @@ void fe_drop_ring(struct frontend *fe)
 {
 	for (unsigned i = 0; i < RING_PAGES_MAX; i++) {
 		if (fe->ring_ref[i] && sim_grant_end(fe->guest, fe->ring_ref[i]) == -EBUSY)
-			fe_violation(fe, "ring page %u is still mapped after backend state %d", i, fe->be_state);
+			fe_violation(fe, "ring page %u is still mapped after backend state %d", i,
+				     fe->be_state);
 		fe->ring_ref[i] = 0;
 	}
 	if (fe->port > 0)
@@ -271,7 +273,8 @@ static int ring_order_offered(struct frontend *fe)
 
 	if ((int)fe->cfg.ring_order <= max)
 		return 0;
-	fprintf(stderr, "blkfront-sim: ring order %u is not offered (max-ring-page-order %d)\n", fe->cfg.ring_order, max);
+	fprintf(stderr, "blkfront-sim: ring order %u is not offered (max-ring-page-order %d)\n",
+		fe->cfg.ring_order, max);
 	return -EOPNOTSUPP;
 }
 
@@ -486,14 +489,16 @@ static void handle_response(struct frontend *fe, const struct blkif_response *rs
 
 	if (!r->busy || r->id != rsp->id) {
 		if (!raw_response(fe, rsp))
-			fe_violation(fe, "response with id %#llx, which is not under way", (unsigned long long)rsp->id);
+			fe_violation(fe, "response with id %#llx, which is not under way",
+				     (unsigned long long)rsp->id);
 		return;
 	}
 	if (rsp->operation != r->op)
-		fe_violation(fe, "response to id %#llx says operation %u, not %u", (unsigned long long)rsp->id,
-			     rsp->operation, r->op);
+		fe_violation(fe, "response to id %#llx says operation %u, not %u",
+			     (unsigned long long)rsp->id, rsp->operation, r->op);
 	if (rsp->status > 0 || rsp->status < BLKIF_RSP_EOPNOTSUPP)
-		fe_violation(fe, "response to id %#llx has status %d", (unsigned long long)rsp->id, rsp->status);
+		fe_violation(fe, "response to id %#llx has status %d", (unsigned long long)rsp->id,
+			     rsp->status);
 	end_grants(fe, r);
 	r->status = rsp->status;
 	r->busy = false;
@@ -511,8 +516,9 @@ void fe_handle_responses(struct frontend *fe)
 
 		if (RING_RESPONSE_PROD_OVERFLOW(&fe->ring, prod) ||
 		    prod - fe->ring.rsp_cons > fe->ring.req_prod_pvt - fe->ring.rsp_cons) {
-			fe_violation(fe, "rsp_prod %u: more responses than requests (consumed %u, produced %u)", prod,
-				     fe->ring.rsp_cons, fe->ring.req_prod_pvt);
+			fe_violation(fe,
+				     "rsp_prod %u: more responses than requests (consumed %u, produced %u)",
+				     prod, fe->ring.rsp_cons, fe->ring.req_prod_pvt);
 			fe->connected = false;
 			return;
 		}

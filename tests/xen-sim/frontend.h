@@ -2,9 +2,9 @@
 /*
  * The guest's end of a disk: negotiation by xenstore, the ring, grants, and the books about requests.
  *
- * It judges the backend as Linux' xen-blkfront does, and more strictly: an answer with an unknown id or another operation, two
- * answers to one request, an answer while a grant of the request is still in use, more answers than requests, are
- * violations; they are counted and the first is kept in words.
+ * It judges the backend as Linux' xen-blkfront does, and more strictly: an answer with an unknown id or
+ * another operation, two answers to one request, an answer while a grant of the request is still in use, more
+ * answers than requests, are violations; they are counted and the first is kept in words.
  */
 #ifndef TESTS_XEN_SIM_FRONTEND_H
 #define TESTS_XEN_SIM_FRONTEND_H
@@ -26,10 +26,10 @@
 #define RAW_MAX		1024u
 
 enum style {
-	STYLE_LINUX,	/* 1, backend 2 -> 3, backend 4 -> 4; close 5, backend 5 or 6 -> 6 */
-	STYLE_JUMP4,	/* 4 at once, waits for backend 4 (OVMF, mini-os); close 5, 6, 1 */
-	STYLE_GRUB,	/* 3 at once, goes on as soon as the backend is not at 2 (or 1); close 6, backend 6, 1 */
-	STYLE_NETBSD,	/* 3 and 4 at once */
+	STYLE_LINUX, /* 1, backend 2 -> 3, backend 4 -> 4; close 5, backend 5 or 6 -> 6 */
+	STYLE_JUMP4, /* 4 at once, waits for backend 4 (OVMF, mini-os); close 5, 6, 1 */
+	STYLE_GRUB,  /* 3 at once, goes on as soon as the backend is not at 2 (or 1); close 6, backend 6, 1 */
+	STYLE_NETBSD, /* 3 and 4 at once */
 };
 
 struct fe_config {
@@ -51,7 +51,7 @@ struct request {
 	uint8_t slot_op;
 	uint32_t nsegs, sectors;
 	uint64_t sector;
-	uint64_t seq, oldest_seq;	/* writes: its own, and of the oldest write under way that it overlaps */
+	uint64_t seq, oldest_seq; /* writes: its own, and of the oldest write under way that it overlaps */
 	uint32_t first_page;		/* SEGS_MAX data pages, then one for indirect segments */
 	uint32_t ref[SEGS_MAX], indirect_ref;
 	uint32_t *floor;		/* reads: model->floor at issue */
@@ -116,7 +116,10 @@ void fe_raw_put(struct frontend *fe, const struct blkif_request *slot);
 void fe_push(struct frontend *fe);
 void fe_notify(struct frontend *fe);
 
-/* Wait at most timeout_ms for events on event channel, xenstore and extra_fd, and handle them; true: extra_fd is readable. */
+/*
+ * Wait at most timeout_ms for events on event channel, xenstore and extra_fd, and handle them; true: extra_fd
+ * is readable.
+ */
 bool fe_wait(struct frontend *fe, int extra_fd, int timeout_ms);
 void fe_handle_responses(struct frontend *fe);
 

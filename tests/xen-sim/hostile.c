@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A hostile guest; see hostile.h. Each attack is a function that counts its cases and says in words which of them the backend did
- * not stand. Data of attacks go to the last sectors of the disk, which ordinary load leaves alone.
+ * A hostile guest; see hostile.h. Each attack is a function that counts its cases and says in words which of
+ * them the backend did not stand. Data of attacks go to the last sectors of the disk, which ordinary load
+ * leaves alone.
  *
- * After every attack an ordinary load must work, on the same ring, or on a new one where the attack was on the ring itself.
+ * After every attack an ordinary load must work, on the same ring, or on a new one where the attack was on
+ * the ring itself.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -69,19 +71,25 @@ static struct blkif_request good_request(struct attack *a, uint8_t op)
 				   .id = RAW_ID | a->next_id++ << 16, .sector_number = scratch(a) };
 
 	for (int i = 0; i < BLKIF_MAX_SEGMENTS_PER_REQUEST; i++)
-		q.seg[i] = (struct blkif_request_segment){ .gref = a->ref[i], .first_sect = 0, .last_sect = 7 };
+		q.seg[i] =
+			(struct blkif_request_segment){ .gref = a->ref[i], .first_sect = 0, .last_sect = 7 };
 	return q;
 }
 
 static struct blkif_request_indirect good_indirect(struct attack *a, uint8_t op)
 {
-	struct blkif_request_indirect q = { .operation = BLKIF_OP_INDIRECT, .indirect_op = op, .nr_segments = 12,
-					    .id = RAW_ID | a->next_id++ << 16, .sector_number = scratch(a),
+	struct blkif_request_indirect q = { .operation = BLKIF_OP_INDIRECT,
+					    .indirect_op = op,
+					    .nr_segments = 12,
+					    .id = RAW_ID | a->next_id++ << 16,
+					    .sector_number = scratch(a),
 					    .handle = (uint16_t)a->fe->cfg.devid };
 	struct blkif_request_segment *seg = sim_page(a->fe->guest, a->fe->req[0].first_page + 15);
 
 	for (unsigned i = 0; i < SIM_PAGE / sizeof(*seg); i++)
-		seg[i] = (struct blkif_request_segment){ .gref = a->ref[i % 12], .first_sect = 0, .last_sect = 7 };
+		seg[i] = (struct blkif_request_segment){ .gref = a->ref[i % 12],
+							 .first_sect = 0,
+							 .last_sect = 7 };
 	for (int i = 0; i < BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST; i++)
 		q.indirect_grefs[i] = a->ref[15];
 	return q;
@@ -103,8 +111,8 @@ static void one(struct attack *a, const void *slot, uint64_t id, int status, con
 	r = &a->fe->raw_rsp[seen % RAW_MAX];
 	good = r->id == id && (status == ANY_STATUS || r->status == status ||
 			       (status == BLKIF_RSP_ERROR && r->status == BLKIF_RSP_EOPNOTSUPP));
-	verdict(a, good, "%s: answer id %#llx status %d, wanted id %#llx status %d", what, (unsigned long long)r->id,
-		r->status, (unsigned long long)id, status);
+	verdict(a, good, "%s: answer id %#llx status %d, wanted id %#llx status %d", what,
+		(unsigned long long)r->id, r->status, (unsigned long long)id, status);
 }
 
 static void one_request(struct attack *a, struct blkif_request q, int status, const char *what)
@@ -156,7 +164,10 @@ static void *flip(void *arg)
 	return NULL;
 }
 
-/* While these bytes change all the time, the request must be answered once; what it then does is not foreseen. */
+/*
+ * While these bytes change all the time, the request must be answered once; what it then does is not
+ * foreseen.
+ */
 static void one_while_flipping(struct attack *a, struct blkif_request q, size_t from, size_t len)
 {
 	struct flipper f = { .len = len };
@@ -173,7 +184,10 @@ static void one_while_flipping(struct attack *a, struct blkif_request q, size_t 
 	pthread_join(t, NULL);
 }
 
-/* H2: the slot changes while it is read. Bytes 16 on are not in the answer's place; operation and count are bytes 0 and 1. */
+/*
+ * H2: the slot changes while it is read. Bytes 16 on are not in the answer's place; operation and count are
+ * bytes 0 and 1.
+ */
 static void slot_flipping(struct attack *a)
 {
 	for (int i = 0; i < 200 && a->fe->connected; i++) {
@@ -192,7 +206,8 @@ static void slot_flipping(struct attack *a)
 static void answer_padding(struct attack *a)
 {
 	struct blkif_request q = good_request(a, BLKIF_OP_READ);
-	uint8_t *slot = (uint8_t *)RING_GET_REQUEST(&a->fe->ring, a->fe->ring.req_prod_pvt), *mine = (uint8_t *)&q;
+	uint8_t *slot = (uint8_t *)RING_GET_REQUEST(&a->fe->ring, a->fe->ring.req_prod_pvt),
+		*mine = (uint8_t *)&q;
 	static const unsigned pad[] = { 9, 12, 13, 14, 15 };
 	bool good = true;
 
@@ -228,7 +243,8 @@ static void segment_counts(struct attack *a)
 /* H5: first and last sector of a segment. */
 static void segment_bounds(struct attack *a)
 {
-	static const uint8_t bad[][2] = { { 1, 0 }, { 7, 6 }, { 0, 8 }, { 8, 8 }, { 0, 255 }, { 255, 255 }, { 255, 0 }, { 9, 8 } };
+	static const uint8_t bad[][2] = { { 1, 0 },   { 7, 6 },	    { 0, 8 },	{ 8, 8 },
+					  { 0, 255 }, { 255, 255 }, { 255, 0 }, { 9, 8 } };
 
 	for (unsigned i = 0; i < 4 * sizeof(bad) / 2; i++) {
 		struct blkif_request q = good_request(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
@@ -245,8 +261,16 @@ static void segment_bounds(struct attack *a)
 static void sector_bounds(struct attack *a)
 {
 	uint64_t n = a->fe->sectors;
-	uint64_t bad[] = { UINT64_MAX, UINT64_MAX - 6, UINT64_MAX - 7, 1ull << 63, n, n - 7, n + 1, 1ull << 55,
-			   (1ull << 55) + scratch(a), 1ull << 32 | UINT32_MAX };
+	uint64_t bad[] = { UINT64_MAX,
+			   UINT64_MAX - 6,
+			   UINT64_MAX - 7,
+			   1ull << 63,
+			   n,
+			   n - 7,
+			   n + 1,
+			   1ull << 55,
+			   (1ull << 55) + scratch(a),
+			   1ull << 32 | UINT32_MAX };
 
 	for (unsigned i = 0; i < 2 * sizeof(bad) / sizeof(bad[0]); i++) {
 		struct blkif_request q = good_request(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
@@ -352,7 +376,8 @@ static void bad_grants(struct attack *a)
 {
 	struct sim_guest *g = a->fe->guest;
 	uint32_t page = a->fe->req[0].first_page;
-	uint32_t readonly = (uint32_t)sim_grant_give(g, 0, page, true), revoked = (uint32_t)sim_grant_give(g, 0, page, false);
+	uint32_t readonly = (uint32_t)sim_grant_give(g, 0, page, true),
+		 revoked = (uint32_t)sim_grant_give(g, 0, page, false);
 	uint32_t foreign = (uint32_t)sim_grant_give(g, 77, page, false);
 	uint32_t bad[] = { UINT32_MAX, 0, 5, SIM_GRANTS, SIM_GRANTS - 1, revoked, foreign };
 	struct blkif_request q;
@@ -425,8 +450,10 @@ static void bad_nodes(struct attack *a, const char *key, const char *const *valu
 /* H16: nodes that are missing or nonsense. */
 static void bad_node_values(struct attack *a)
 {
-	static const char *const refs[] = { "", "-1", "4294967296", "4294967295", "0", "0x10", " 9", "9 ", "abc", "1e3", NULL };
-	static const char *const ports[] = { "", "-1", "0", "4294967296", "4294967295", "1023", "2147483648", "0x1", "x", NULL };
+	static const char *const refs[] = { "",	  "-1", "4294967296", "4294967295", "0", "0x10",
+					    " 9", "9 ", "abc",	      "1e3",	    NULL };
+	static const char *const ports[] = { "",     "-1",	   "0",	  "4294967296", "4294967295",
+					     "1023", "2147483648", "0x1", "x",		NULL };
 	static const char *const protocols[] = { "", "x86_65-abi", "native", "x86_64-abi ", "arm-abi", NULL };
 
 	bad_nodes(a, "ring-ref", refs);
@@ -439,7 +466,8 @@ static void bad_node_values(struct attack *a)
 /* H17: sizes of the ring. */
 static void bad_ring_orders(struct attack *a)
 {
-	static const char *const orders[] = { "-1", "5", "31", "32", "64", "4294967295", "4294967296", "abc", "", "1x", NULL };
+	static const char *const orders[] = { "-1",	    "5",   "31", "32", "64", "4294967295",
+					      "4294967296", "abc", "",	 "1x", NULL };
 
 	bad_nodes(a, "ring-page-order", orders);
 }
@@ -477,7 +505,7 @@ static void unknown_operations(struct attack *a)
 		struct blkif_request q = good_request(a, ops[i]);
 
 		if (ops[i] == BLKIF_OP_DISCARD)
-			memset(q.seg, 0, sizeof(q.seg));	/* no sectors, where it is offered after all */
+			memset(q.seg, 0, sizeof(q.seg)); /* no sectors, where it is offered after all */
 		one_request(a, q, BLKIF_RSP_ERROR, "an unknown operation");
 	}
 }
@@ -486,10 +514,14 @@ static const struct {
 	const char *name;
 	void (*run)(struct attack *a);
 } attacks[] = {
-	{ "H1", req_prod_jumps }, { "H2", slot_flipping }, { "H3", answer_padding }, { "H4", segment_counts },
-	{ "H5", segment_bounds }, { "H6", sector_bounds }, { "H7", same_ids }, { "H8", event_storm },
-	{ "H9", xenstore_storm }, { "H10", state_toggling }, { "H11", data_in_flight }, { "H13", bad_grants },
-	{ "H16", bad_node_values }, { "H17", bad_ring_orders }, { "H19", bad_indirect }, { "ops", unknown_operations },
+	{ "H1", req_prod_jumps },   { "H2", slot_flipping },
+	{ "H3", answer_padding },   { "H4", segment_counts },
+	{ "H5", segment_bounds },   { "H6", sector_bounds },
+	{ "H7", same_ids },	    { "H8", event_storm },
+	{ "H9", xenstore_storm },   { "H10", state_toggling },
+	{ "H11", data_in_flight },  { "H13", bad_grants },
+	{ "H16", bad_node_values }, { "H17", bad_ring_orders },
+	{ "H19", bad_indirect },    { "ops", unknown_operations },
 };
 
 static char *list(void)
@@ -533,7 +565,8 @@ static void expect_ring_lost(struct attack *a)
 	rc = start_again(a);
 	if (rc == 0)
 		rc = fe_connect(fe, ANSWER_MS);
-	verdict(a, rc == 0, "no new connection after the attack: %s (backend state %d)", strerror(-rc), fe->be_state);
+	verdict(a, rc == 0, "no new connection after the attack: %s (backend state %d)", strerror(-rc),
+		fe->be_state);
 }
 
 /* Ordinary load, at once and synchronously. */
@@ -568,9 +601,11 @@ static char *run(struct load *l, unsigned which, const char *name, const char *v
 	for (char *p = a.message; *p; p++)
 		if (*p == '"')
 			*p = '\'';
-	out = fmt("{\"ok\":%s,\"hostile\":\"%s\",\"cases\":%u,\"failed\":%u,\"connected\":%s,\"backend_state\":%d,"
-		  "\"message\":\"%s\"}", a.failed ? "false" : "true", name, a.cases, a.failed,
-		  l->fe->connected ? "true" : "false", l->fe->be_state, a.message);
+	out = fmt("{\"ok\":%s,\"hostile\":\"%s\",\"cases\":%u,\"failed\":%u,\"connected\":%s,\"backend_"
+		  "state\":%d,"
+		  "\"message\":\"%s\"}",
+		  a.failed ? "false" : "true", name, a.cases, a.failed, l->fe->connected ? "true" : "false",
+		  l->fe->be_state, a.message);
 	return out;
 }
 
@@ -584,5 +619,6 @@ char *hostile_run(struct load *l, const char *name)
 	for (unsigned i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
 		if (!strcmp(attacks[i].name, word))
 			return run(l, i, name, variant);
-	return fmt("{\"ok\":false,\"hostile\":\"%s\",\"message\":\"no such attack; see hostile list\"}", name);
+	return fmt("{\"ok\":false,\"hostile\":\"%s\",\"message\":\"no such attack; see hostile list\"}",
+		   name);
 }

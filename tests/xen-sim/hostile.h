@@ -6,9 +6,9 @@
 #include "load.h"
 
 /*
- * name: "H4", or with a variant as in "H1 back"; "list" prints them. The answer is a JSON object to free. "ok" says that the
- * backend did what a good backend does: bad requests are answered with an error and the ring lives on, or where the ring itself
- * is hostile, the backend lets go of it.
+ * name: "H4", or with a variant as in "H1 back"; "list" prints them. The answer is a JSON object to free.
+ * "ok" says that the backend did what a good backend does: bad requests are answered with an error and the
+ * ring lives on, or where the ring itself is hostile, the backend lets go of it.
  */
 char *hostile_run(struct load *l, const char *name);
 

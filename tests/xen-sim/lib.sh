@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # For tests on the Xen stand-ins (shell or bats): two simulated Dom0s, the shipped daemon, guests. Source it.
 #
-#   setup_pair [RESOURCES]       two hosts up; volumes, metadata, configuration for r0, r1, ... (default: 1); $T is its folder
+#   setup_pair [RESOURCES]       two hosts up, volumes, metadata, configuration for r0, r1, ... (1); folder: $T
 #   start_daemon N               and wait until it answers; log in $T/hostN/log/drbdxd.log
 #   stop_daemon N                SIGTERM and wait; kill_daemon N: SIGKILL
 #   ctl N ARGUMENTS...           backend-ctl there
 #   on N COMMAND...              anything there
-#   guest_attach N DOMID [RES [OPTIONS...]]   libxl's attach, then a guest in the background; options go to the guest
-#   guest DOMID COMMAND...       a command to it ("write 1000"); its JSON on stdout; fails if that says ok:false
+#   guest_attach N DOMID [RES [OPTIONS...]]   libxl's attach, then a guest with these options
+#   guest DOMID COMMAND...       a command to it ("write 1000"); prints its JSON; fails if that says ok:false
 #   guest DOMID status | guest_value KEY   one value of that JSON; writing DOMID N: has it done N operations?
 #   guest_detach DOMID, guest_destroy DOMID
 #   compare_volumes [RES]        byte for byte; check_volumes DOMID [RES]: both against what the guest knows
@@ -16,7 +16,8 @@
 #   cut_link, join_link, power_cut N, power_on N
 #   teardown [STATUS]            everything away; with a status other than 0 the logs are shown
 #
-# A guest's model is $T/model.RES, so that a guest of the same resource on the other host knows what was written before.
+# A guest's model is $T/model.RES, so that a guest of the same resource on the other host knows what was
+# written before.
 
 XEN_SIM=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP=$(cd "$XEN_SIM/../.." && pwd)
@@ -88,7 +89,8 @@ setup_pair() { # [RESOURCES]
 			truncate -s "$VOLUME_SIZE" "$T/host$h/r$i.img"
 		done
 		"$XEN_SIM/host" start "$h" "$T" || return 1
-		on "$h" "$BUILD/backend-ctl" create-md --assume-clean all >"$T/host$h/log/create-md.log" 2>&1 ||
+		on "$h" "$BUILD/backend-ctl" create-md --assume-clean all \
+			>"$T/host$h/log/create-md.log" 2>&1 ||
 			{ cat "$T/host$h/log/create-md.log" >&2; return 1; }
 	done
 }
@@ -101,13 +103,15 @@ ctl() { # N ARGUMENTS...
 start_daemon() { # N
 	local pid
 	# Not by on(): a function in the background would leave a shell between the pid and the daemon.
-	"$XEN_SIM/host" exec "$1" "$T" "$BUILD/drbdxd" -f ${DRBDXD_OPTIONS-} >>"$T/host$1/log/drbdxd.log" 2>&1 </dev/null &
+	"$XEN_SIM/host" exec "$1" "$T" "$BUILD/drbdxd" -f ${DRBDXD_OPTIONS-} \
+		>>"$T/host$1/log/drbdxd.log" 2>&1 </dev/null &
 	pid=$!
 	echo "$pid" >"$T/host$1/drbdxd.pid"
 	disown "$pid"
 	daemon_answers_or_died() { ctl "$1" status || ! kill -0 "$2"; }
 	wait_for 20 daemon_answers_or_died "$1" "$pid" || return 1
-	kill -0 "$pid" 2>/dev/null || { fail "drbdxd of host $1 ended: $(tail -n 3 "$T/host$1/log/drbdxd.log")"; return 1; }
+	kill -0 "$pid" 2>/dev/null ||
+		{ fail "drbdxd of host $1 ended: $(tail -n 3 "$T/host$1/log/drbdxd.log")"; return 1; }
 }
 
 daemon_gone() { ! kill -0 "$(cat "$T/host$1/drbdxd.pid")" 2>/dev/null || daemon_is_zombie "$1"; }
@@ -184,7 +188,8 @@ compare_volumes() { # [RES]
 check_volumes() { # [RES]
 	local h
 	for h in 1 2; do
-		"$SIM/blkfront-sim" check-volume --model "$T/model.${1:-r0}" --volume "$T/host$h/${1:-r0}.img" || return 1
+		"$SIM/blkfront-sim" check-volume --model "$T/model.${1:-r0}" \
+			--volume "$T/host$h/${1:-r0}.img" || return 1
 	done
 }
 
@@ -196,6 +201,7 @@ power_on() { "$XEN_SIM/host" start "$1" "$T"; }
 
 teardown() { # [STATUS]
 	local status=${1:-0} h
+	set +e				# whatever fails here, the rest still goes away
 	[ -n "${T-}" ] && [ -d "$T" ] || return 0
 	if [ "$status" != 0 ]; then
 		for h in 1 2; do
@@ -204,7 +210,8 @@ teardown() { # [STATUS]
 			echo "--- host $h: drbdxd.log (last lines)" >&2
 			tail -n 40 "$T/host$h/log/drbdxd.log" >&2
 			echo "--- host $h: xenstore" >&2
-			timeout 5 "$XEN_SIM/host" exec "$h" "$T" xenstore-ls -f 2>/dev/null | grep -E 'vbd/|error' >&2
+			timeout 5 "$XEN_SIM/host" exec "$h" "$T" xenstore-ls -f 2>/dev/null |
+				grep -E 'vbd/|error' >&2
 		done
 		tail -n 20 "$T"/guest.*.log >&2 2>/dev/null
 	fi

@@ -258,7 +258,8 @@ char *load_json(const struct load *l, const char *what)
 	if (fe->in_flight && now - l->progress_ns > gap)
 		gap = now - l->progress_ns;
 	out = fmt("{\"ok\":%s,\"command\":%s,\"ops\":%llu,\"reads\":%llu,\"writes\":%llu,\"flushes\":%llu,"
-		  "\"errors\":%llu,\"unsupported\":%llu,\"mismatches\":%llu,\"violations\":%llu,\"in_flight\":%u,"
+		  "\"errors\":%llu,\"unsupported\":%llu,\"mismatches\":%llu,\"violations\":%llu,\"in_"
+		  "flight\":%u,"
 		  "\"longest_gap_ms\":%.3f,\"p50_us\":%llu,\"p99_us\":%llu,\"max_us\":%lld,\"connected\":%s,"
 		  "\"backend_state\":%d,\"sectors\":%llu,\"message\":%s}",
 		  load_ok(l) ? "true" : "false", cmd, (unsigned long long)(r->reads + r->writes + r->flushes),

@@ -7,7 +7,9 @@
 #include "model.h"
 
 #define FOREVER UINT64_MAX
-#define LOAD_SCRATCH 2048u	/* sectors at the end of the disk that are left to attacks (hostile.h), and not in the model */
+#define LOAD_SCRATCH                                                                                         \
+	2048u /* sectors at the end of the disk that are left to attacks (hostile.h), and not in the model   \
+	       */
 
 enum job_kind { JOB_NONE, JOB_WRITE, JOB_READ, JOB_MIXED, JOB_VERIFY, JOB_FLUSH };
 
@@ -34,7 +36,7 @@ struct load {
 
 	enum job_kind job;
 	uint64_t left;			/* operations still to issue */
-	int64_t progress_ns;		/* last completion, or when the first request of a busy time was issued */
+	int64_t progress_ns; /* last completion, or when the first request of a busy time was issued */
 	struct results res;
 	char message[256];		/* the first mismatch or error in words */
 };

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The simulated machine: domains, their memory and grants, event channels. What it keeps to, and the files it keeps it
- * in: standin.h.
+ * The simulated machine: domains, their memory and grants, event channels. What it keeps to, and the files it
+ * keeps it in: standin.h.
  *
  * Life of a port (Xen's event_channel.c decides what happens; Linux' evtchn driver what a handle sees):
  *
  *	free --alloc--> unbound --remote binds--> interdomain --either closes--> the other end: unbound again
  *
- * A raise on a masked port only marks it pending; on an unmasked one it is written to the handle's FIFO, and masked. A process
- * that dies closes nothing itself: its FIFOs have no reader any more, and whoever next finds one of its ports in the way
- * closes them [reap_handles].
+ * A raise on a masked port only marks it pending; on an unmasked one it is written to the handle's FIFO, and
+ * masked. A process that dies closes nothing itself: its FIFOs have no reader any more, and whoever next
+ * finds one of its ports in the way closes them [reap_handles].
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -523,7 +523,9 @@ static void fifo_path(char path[4096], uint32_t handle, uint32_t gen)
 	path_in_dir(path, "ev.%u.%u", handle, gen);
 }
 
-/* Opened for both directions: a FIFO that lost its reader then swallows the word instead of raising SIGPIPE. */
+/*
+ * Opened for both directions: a FIFO that lost its reader then swallows the word instead of raising SIGPIPE.
+ */
 static void deliver_locked(struct sim *s, uint32_t port)
 {
 	struct sim_port *p = &s->port[port];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Do the stand-ins keep what Xen promises? One process plays domain 0 through the libraries' own calls (this program, with the
- * stand-in preloaded), a child plays domain 9 through standin.h. Prints what failed; exit status 0 if nothing did.
+ * Do the stand-ins keep what Xen promises? One process plays domain 0 through the libraries' own calls (this
+ * program, with the stand-in preloaded), a child plays domain 9 through standin.h. Prints what failed; exit
+ * status 0 if nothing did.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -44,7 +45,9 @@ static void guest_event_channel(struct sim_evtchn *ev)
 	}
 }
 
-/* Commands: e wait for an event and echo it; g end the good grant; n a new event channel handle and port; q. */
+/*
+ * Commands: e wait for an event and echo it; g end the good grant; n a new event channel handle and port; q.
+ */
 static void guest(void)
 {
 	struct sim_guest *g = sim_guest_get(DOM);
@@ -84,9 +87,11 @@ static struct message ask(char c)
 	return m;
 }
 
-static int copy_status(xengnttab_handle *gt, uint32_t ref, uint16_t domid, bool to_guest_page, void *local, uint16_t len)
+static int copy_status(xengnttab_handle *gt, uint32_t ref, uint16_t domid, bool to_guest_page, void *local,
+		       uint16_t len)
 {
-	union xengnttab_copy_ptr mine = { .virt = local }, theirs = { .foreign = { .ref = ref, .domid = domid } };
+	union xengnttab_copy_ptr mine = { .virt = local },
+				 theirs = { .foreign = { .ref = ref, .domid = domid } };
 	xengnttab_grant_copy_segment_t c = { .len = len, .status = 42 };
 
 	c.source = to_guest_page ? mine : theirs;
@@ -150,7 +155,8 @@ static void event_channels(const struct message *m)
 	check(readable(ec, 100) && xenevtchn_pending(ec) == port);
 	check(xenevtchn_unmask(ec, (evtchn_port_t)port) == 0);
 	check(!readable(ec, 20));
-	check(xenevtchn_unmask(other, (evtchn_port_t)port) < 0 && xenevtchn_notify(other, (evtchn_port_t)port) < 0);
+	check(xenevtchn_unmask(other, (evtchn_port_t)port) < 0 &&
+	      xenevtchn_notify(other, (evtchn_port_t)port) < 0);
 	check(xenevtchn_unbind(ec, (evtchn_port_t)port) == 0);
 	again = xenevtchn_bind_interdomain(other, DOM, m->port);	/* free again, for any handle */
 	check(again > 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A backend as small as can be, for the self test: one device, one thread, a file. It shows that the stand-ins and
- * blkfront-sim work with each other, and with a bug on request, that blkfront-sim notices it.
+ * A backend as small as can be, for the self test: one device, one thread, a file. It shows that the
+ * stand-ins and blkfront-sim work with each other, and with a bug on request, that blkfront-sim notices it.
  *
  *	selftest-backend DOMID DEVID FILE [BUG]
  *
@@ -88,8 +88,8 @@ static bool connect_ring(void)
 	ring_pages = xengnttab_map_domain_grant_refs(gt, ring_count, domid, refs, PROT_READ | PROT_WRITE);
 	if (!ring_pages)
 		return false;
-	BACK_RING_ATTACH(&ring, (struct blkif_sring *)ring_pages, ((struct blkif_sring *)ring_pages)->rsp_prod,
-			 ring_count * 4096);
+	BACK_RING_ATTACH(&ring, (struct blkif_sring *)ring_pages,
+			 ((struct blkif_sring *)ring_pages)->rsp_prod, ring_count * 4096);
 	port = xenevtchn_bind_interdomain(ec, domid, (evtchn_port_t)get(fe, "event-channel", 0));
 	return port >= 0;
 }
@@ -149,7 +149,8 @@ static int16_t execute(uint8_t op, uint64_t sector, const struct blkif_request_s
 	if (op == BLKIF_OP_WRITE) {
 		if (copy_segments(seg, n, false) < 0)
 			return BLKIF_RSP_ERROR;
-		if (!bug_now("lost-write") && pwrite(disk, buffer, (size_t)bytes, (off_t)(sector * 512)) != bytes)
+		if (!bug_now("lost-write") &&
+		    pwrite(disk, buffer, (size_t)bytes, (off_t)(sector * 512)) != bytes)
 			return BLKIF_RSP_ERROR;
 		return BLKIF_RSP_OKAY;
 	}
@@ -194,8 +195,11 @@ static void serve_one(const struct blkif_request *q)
 	if (op == BLKIF_OP_FLUSH_DISKCACHE)
 		status = fdatasync(disk) ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY;
 	else if (op <= BLKIF_OP_WRITE)
-		status = !valid ? BLKIF_RSP_ERROR :
-			 execute(op, q->operation == BLKIF_OP_INDIRECT ? ind->sector_number : q->sector_number, seg, n);
+		status = !valid ? BLKIF_RSP_ERROR
+				: execute(op,
+					  q->operation == BLKIF_OP_INDIRECT ? ind->sector_number
+									    : q->sector_number,
+					  seg, n);
 	respond(q->operation == BLKIF_OP_INDIRECT ? ind->id : q->id, op, status);
 	if (bug_now("twice"))
 		respond(q->id, op, status);

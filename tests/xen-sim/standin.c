@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A library to preload (LD_PRELOAD) into programs of a simulated domain 0: it stands in for libxengnttab, libxenevtchn
- * and, as far as oxenstored and a look at the list of domains need it, libxencall, libxenforeignmemory and libxendevicemodel.
- * The program that runs on it is the shipped one. What these calls promise, and the errors they give, is as in Xen 4.17
- * and Linux' gntdev and evtchn drivers; where DRBDX_XEN_SIM is not set they fail like a host without /dev/xen.
+ * A library to preload (LD_PRELOAD) into programs of a simulated domain 0: it stands in for libxengnttab,
+ * libxenevtchn and, as far as oxenstored and a look at the list of domains need it, libxencall,
+ * libxenforeignmemory and libxendevicemodel. The program that runs on it is the shipped one. What these calls
+ * promise, and the errors they give, is as in Xen 4.17 and Linux' gntdev and evtchn drivers; where
+ * DRBDX_XEN_SIM is not set they fail like a host without /dev/xen.
  *
- * Not modelled: dma-buf, the notification of a mapping when the process that made it is killed (only on unmap and close).
+ * Not modelled: dma-buf, the notification of a mapping when the process that made it is killed (only on unmap
+ * and close).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,6 +26,7 @@
 #include <xen/sysctl.h>
 #include <xen/version.h>
 #include <xencall.h>
+#include <xendevicemodel.h>
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
 #include <xengnttab.h>
@@ -187,18 +190,20 @@ void *xengnttab_map_grant_ref(xengnttab_handle *h, uint32_t domid, uint32_t ref,
 	return map_refs(h, 1, &domid, 0, &ref, prot, UINT32_MAX, UINT32_MAX);
 }
 
-void *xengnttab_map_grant_refs(xengnttab_handle *h, uint32_t count, uint32_t *domids, uint32_t *refs, int prot)
+void *xengnttab_map_grant_refs(xengnttab_handle *h, uint32_t count, uint32_t *domids, uint32_t *refs,
+			       int prot)
 {
 	return map_refs(h, count, domids, 1, refs, prot, UINT32_MAX, UINT32_MAX);
 }
 
-void *xengnttab_map_domain_grant_refs(xengnttab_handle *h, uint32_t count, uint32_t domid, uint32_t *refs, int prot)
+void *xengnttab_map_domain_grant_refs(xengnttab_handle *h, uint32_t count, uint32_t domid, uint32_t *refs,
+				      int prot)
 {
 	return map_refs(h, count, &domid, 0, refs, prot, UINT32_MAX, UINT32_MAX);
 }
 
-void *xengnttab_map_grant_ref_notify(xengnttab_handle *h, uint32_t domid, uint32_t ref, int prot, uint32_t offset,
-				     evtchn_port_t port)
+void *xengnttab_map_grant_ref_notify(xengnttab_handle *h, uint32_t domid, uint32_t ref, int prot,
+				     uint32_t offset, evtchn_port_t port)
 {
 	if (offset != UINT32_MAX && (offset >= SIM_PAGE || !(prot & PROT_WRITE))) {
 		errno = EINVAL;
@@ -262,7 +267,8 @@ static uint8_t *copy_side(int side, bool foreign, union xengnttab_copy_ptr *p, u
 		*status = GNTST_bad_copy_arg;
 		return NULL;
 	}
-	pin = sim_pin_get(copy_pin[side], DOM0, p->foreign.domid, p->foreign.ref, side == 1, &g, &page, status);
+	pin = sim_pin_get(copy_pin[side], DOM0, p->foreign.domid, p->foreign.ref, side == 1, &g, &page,
+			  status);
 	if (!pin)
 		return NULL;
 	copy_pin[side] = pin;
@@ -288,7 +294,10 @@ static void copy_one(xengnttab_grant_copy_segment_t *seg)
 	seg->status = status;
 }
 
-/* gntdev refuses a copy that crosses a granted page with EINVAL, and with it the batch that it is in and all later ones. */
+/*
+ * gntdev refuses a copy that crosses a granted page with EINVAL, and with it the batch that it is in and all
+ * later ones.
+ */
 static bool copy_acceptable(const xengnttab_grant_copy_segment_t *seg)
 {
 	if ((seg->flags & GNTCOPY_source_gref) && seg->source.foreign.offset + seg->len > SIM_PAGE)
@@ -419,7 +428,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *h, uint3
 	return evtchn_result(sim_evtchn_alloc(&h->ev, (uint16_t)domid));
 }
 
-xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid, evtchn_port_t remote)
+xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid,
+						     evtchn_port_t remote)
 {
 	return evtchn_result(sim_evtchn_bind(&h->ev, (uint16_t)domid, remote));
 }
@@ -539,7 +549,8 @@ static int list_domains(struct xen_sysctl_getdomaininfolist *l)
 	struct sim_domain d;
 
 	l->num_domains = 0;
-	for (uint32_t id = l->first_domain; id < DOMID_FIRST_RESERVED && l->num_domains < l->max_domains; id++)
+	for (uint32_t id = l->first_domain; id < DOMID_FIRST_RESERVED && l->num_domains < l->max_domains;
+	     id++)
 		if ((id < 256 || id == l->first_domain) && sim_domain_get((uint16_t)id, &d))
 			domain_info(&d, &out[l->num_domains++]);
 	return 0;
@@ -593,7 +604,10 @@ long xencall2L(xencall_handle *h, unsigned int op, uint64_t arg1, uint64_t arg2)
 	return xencall2(h, op, arg1, arg2);
 }
 
-/* libxenforeignmemory, libxendevicemodel: oxenstored maps a guest's xenstore ring, which our guests do not use. */
+/*
+ * libxenforeignmemory, libxendevicemodel: oxenstored maps a guest's xenstore ring, which our guests do not
+ * use.
+ */
 
 static int no_driver;
 
@@ -610,8 +624,8 @@ int xenforeignmemory_close(xenforeignmemory_handle *h)
 	return 0;
 }
 
-void *xenforeignmemory_map(xenforeignmemory_handle *h, uint32_t dom, int prot, size_t pages, const xen_pfn_t *arr,
-			   int *err)
+void *xenforeignmemory_map(xenforeignmemory_handle *h, uint32_t dom, int prot, size_t pages,
+			   const xen_pfn_t *arr, int *err)
 {
 	void *p = mmap(NULL, pages * SIM_PAGE, prot, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -629,14 +643,14 @@ int xenforeignmemory_unmap(xenforeignmemory_handle *h, void *addr, size_t pages)
 	return munmap(addr, pages * SIM_PAGE);
 }
 
-void *xendevicemodel_open(struct xentoollog_logger *logger, unsigned flags)
+xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger, unsigned flags)
 {
 	(void)logger;
 	(void)flags;
-	return sim_machine() ? (void *)&no_driver : NULL;
+	return sim_machine() ? (xendevicemodel_handle *)&no_driver : NULL;
 }
 
-int xendevicemodel_close(void *h)
+int xendevicemodel_close(xendevicemodel_handle *h)
 {
 	(void)h;
 	return 0;

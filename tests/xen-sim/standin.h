@@ -4,8 +4,8 @@
  *
  * One directory (environment variable DRBDX_XEN_SIM) is one simulated host. In it:
  *
- *	machine		struct sim: domains, event channel ports, handles, pins; mapped by every process of the host
- *	owners		byte n is record-locked by the process that owns slot n (so the kernel tells who is dead)
+ *	machine		struct sim: domains, event channel ports, handles, pins; mapped by every process
+ *	owners		byte n is record-locked by the process that owns slot n: the kernel tells who is dead
  *	gnt.D.G		grant table of domain D (G: generation, because a domid may be used again)
  *	mem.D.G		memory of domain D, a sparse file
  *	ev.N.G		FIFO of event channel handle N; its content is the list of delivered ports
@@ -13,10 +13,12 @@
  * Users: standin.c (the preloaded libxengnttab, libxenevtchn, ... of domain 0) and blkfront-sim (the guests).
  *
  * Invariants
- *  1. All but grants and pins is changed under sim->lock, a robust mutex, and is consistent at every instruction
- *     at which a process may be killed, except that a port or a pin may leak until its owner is found dead.
- *  2. A grant is used only while an active pin names it. The user publishes the pin, then looks at the grant; the granter
- *     ends the grant, then looks at the pins. So one of the two sees the other (both sides have a full barrier between).
+ *  1. All but grants and pins is changed under sim->lock, a robust mutex, and is consistent at every
+ *     instruction at which a process may be killed, except that a port or a pin may leak until its owner is
+ *found dead.
+ *  2. A grant is used only while an active pin names it. The user publishes the pin, then looks at the grant;
+ *     the granter ends the grant, then looks at the pins. So one of the two sees the other (both sides have a
+ *     full barrier between).
  *  3. A port that was delivered is masked until it is unmasked, so a FIFO holds each port at most once.
  */
 #ifndef TESTS_XEN_SIM_STANDIN_H
@@ -87,7 +89,7 @@ struct sim {
 	uint32_t next_gen, next_port;
 	_Atomic uint32_t pins_high;	/* no pin at or above it was ever used */
 	struct sim_domain domain[SIM_DOMAINS];
-	struct sim_port port[SIM_PORTS];	/* port 0 is never used; numbers are unique over all domains */
+	struct sim_port port[SIM_PORTS]; /* port 0 is never used; numbers are unique over all domains */
 	struct sim_handle handle[SIM_HANDLES];
 	struct sim_pin pin[SIM_PINS];
 	struct sim_stats stats;
@@ -128,7 +130,8 @@ int sim_domain_destroy(uint16_t domid);
 int sim_domain_shutdown(uint16_t domid, uint32_t shutdown);
 bool sim_domain_get(uint16_t domid, struct sim_domain *copy);
 unsigned sim_domain_pins(uint16_t domid);	/* of living processes: what would make the domain a zombie */
-int sim_domain_kill_processes(uint16_t domid);	/* SIGKILL to all that have event channels of it: number of them */
+int sim_domain_kill_processes(
+	uint16_t domid); /* SIGKILL to all that have event channels of it: number of them */
 
 struct sim_guest *sim_guest_get(uint16_t domid);	/* NULL: no such domain */
 int64_t sim_pages_alloc(struct sim_guest *g, uint32_t pages);	/* first page number, or a negative errno */
@@ -139,11 +142,12 @@ static inline void *sim_page(struct sim_guest *g, uint32_t page)
 
 int64_t sim_grant_give(struct sim_guest *g, uint16_t to, uint32_t page, bool readonly);	/* ref, or -ENOSPC */
 int sim_grant_end(struct sim_guest *g, uint32_t ref);	/* -EBUSY: ended, but somebody still uses it */
-int sim_grant_revoke(struct sim_guest *g, uint32_t ref);	/* the ref stays taken, and fails from now on */
+int sim_grant_revoke(struct sim_guest *g, uint32_t ref); /* the ref stays taken, and fails from now on */
 
 /*
- * Start to use a grant: as 'me', for writing or reading. On success *status is 0 (GNTST_okay), *page points to the page and
- * the result is the pin; else NULL and *status is a GNTST_* code. pin: one to use again (a copy), or NULL for a new one.
+ * Start to use a grant: as 'me', for writing or reading. On success *status is 0 (GNTST_okay), *page points
+ * to the page and the result is the pin; else NULL and *status is a GNTST_* code. pin: one to use again (a
+ * copy), or NULL for a new one.
  */
 struct sim_pin *sim_pin_get(struct sim_pin *pin, uint16_t me, uint16_t domid, uint32_t ref, bool write,
 			    struct sim_guest **guest, uint32_t *page, int16_t *status);
@@ -160,7 +164,7 @@ int sim_evtchn_fdopen(struct sim_evtchn *ev, int fd);
 void sim_evtchn_close(struct sim_evtchn *ev);		/* its ports, too */
 int sim_evtchn_restrict(struct sim_evtchn *ev, uint16_t domid);
 int sim_evtchn_alloc(struct sim_evtchn *ev, uint16_t remote_domid);	/* port, or a negative errno */
-int sim_evtchn_bind(struct sim_evtchn *ev, uint16_t remote_domid, uint32_t remote_port);	/* port or -errno */
+int sim_evtchn_bind(struct sim_evtchn *ev, uint16_t remote_domid, uint32_t remote_port); /* port or -errno */
 int sim_evtchn_virq(struct sim_evtchn *ev, uint32_t virq);	/* port or -errno */
 int sim_evtchn_unbind(struct sim_evtchn *ev, uint32_t port);
 int sim_evtchn_send(struct sim_evtchn *ev, uint32_t port);

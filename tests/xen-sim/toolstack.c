@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What libxl 4.17 does at xl create, block-attach, block-detach and destroy: the nodes, their permissions, the order, the
- * bounds in time (10 s for a state, 40 s for the script), the environment of the script, and what it leaves behind when
- * something fails (a failed add leaves the nodes, and no "remove" is run).
+ * What libxl 4.17 does at xl create, block-attach, block-detach and destroy: the nodes, their permissions,
+ * the order, the bounds in time (10 s for a state, 40 s for the script), the environment of the script, and
+ * what it leaves behind when something fails (a failed add leaves the nodes, and no "remove" is run).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -140,7 +140,8 @@ static bool put(struct xs_handle *xs, xs_transaction_t t, const char *dir, const
 	return ok;
 }
 
-static bool put_int(struct xs_handle *xs, xs_transaction_t t, const char *dir, const char *key, unsigned value)
+static bool put_int(struct xs_handle *xs, xs_transaction_t t, const char *dir, const char *key,
+		    unsigned value)
 {
 	char *s = fmt("%u", value);
 	bool ok = put(xs, t, dir, key, s);
@@ -166,8 +167,10 @@ static bool put_backend(struct xs_handle *xs, xs_transaction_t t, const struct d
 		  put_int(xs, t, dir, "bootable", 1) && put_int(xs, t, dir, "state", 1) &&
 		  put(xs, t, dir, "dev", dev) &&
 		  put(xs, t, dir, "type", strcmp(d->kind, "vbd3") ? "phy" : "vbd3") &&
-		  put(xs, t, dir, "mode", d->readonly ? "r" : "w") && put(xs, t, dir, "device-type", "disk") &&
-		  put_int(xs, t, dir, "discard-enable", !d->readonly) && put(xs, t, dir, "specification", "xen");
+		  put(xs, t, dir, "mode", d->readonly ? "r" : "w") &&
+		  put(xs, t, dir, "device-type", "disk") &&
+		  put_int(xs, t, dir, "discard-enable", !d->readonly) &&
+		  put(xs, t, dir, "specification", "xen");
 
 	free(dev);
 	free(script);
@@ -214,7 +217,10 @@ static bool add_nodes(struct xs_handle *xs, const struct disk *d)
 	return ok;
 }
 
-/* Milliseconds are waited by SIGCHLD, not by looking again and again. -1: killed after 40 s; else the wait status. */
+/*
+ * Milliseconds are waited by SIGCHLD, not by looking again and again. -1: killed after 40 s; else the wait
+ * status.
+ */
 static int wait_script(pid_t pid, const sigset_t *chld)
 {
 	int64_t end = now_ms() + SCRIPT_TIMEOUT_MS;
@@ -353,7 +359,10 @@ static void remove_nodes(struct xs_handle *xs, const struct disk *d)
 	free(lx);
 }
 
-/* One transaction: [the frontend away,] online=0, state=5 unless it is 6. 1: there is no state, so nothing to do. */
+/*
+ * One transaction: [the frontend away,] online=0, state=5 unless it is 6. 1: there is no state, so nothing to
+ * do.
+ */
 static int remove_begin(struct xs_handle *xs, const char *be, const char *fe, bool force)
 {
 	for (;;) {
@@ -444,7 +453,9 @@ int domain_destroy(struct xs_handle *xs, unsigned domid)
 
 	sim_domain_kill_processes((uint16_t)domid);
 	for (unsigned i = 0; i < n; i++) {
-		struct disk d = { .domid = domid, .devid = (unsigned)atoi(l[i]), .kind = "vbd", .resource = "" };
+		struct disk d = {
+			.domid = domid, .devid = (unsigned)atoi(l[i]), .kind = "vbd", .resource = ""
+		};
 		char *key = fmt("%s/%s/script", dir, l[i]), *type = fmt("%s/%s/type", dir, l[i]);
 		char *script = node_read(xs, key), *t = node_read(xs, type);
 

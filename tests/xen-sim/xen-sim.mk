@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Xen without a hypervisor: included by the top Makefile. Built without sanitizers: they stand in for the system.
 XEN_SIM_OUT := $(B)/tests/xen-sim
-XEN_SIM_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread
+XEN_SIM_CFLAGS := -std=gnu11 -O2 -g $(WARNINGS) -pthread
 XEN_SIM_PROGRAMS := $(addprefix $(XEN_SIM_OUT)/,libxen-standin.so blkfront-sim cable roundtrip selftest-backend)
+BLKFRONT_SIM_SRC := $(addprefix tests/xen-sim/,blkfront-sim.c frontend.c hostile.c load.c machine.c model.c \
+	toolstack.c)
 XEN_SIM_HEADERS := $(wildcard tests/xen-sim/*.h)
 
 .PHONY: xen-sim
 xen-sim: $(XEN_SIM_PROGRAMS)
-
-check-xen-sim: xen-sim $(PROGRAMS)
-	$(Q)DRBDX_BUILD=$(CURDIR)/$(B) tests/xen-sim/run
 
 define xen_sim_link
 	$(call say,LINK,$@)
@@ -23,8 +22,7 @@ $(XEN_SIM_OUT)/libxen-standin.so: $(addprefix tests/xen-sim/,standin.c machine.c
 $(XEN_SIM_OUT)/cable: tests/xen-sim/cable.c
 	$(xen_sim_link)
 
-$(XEN_SIM_OUT)/blkfront-sim: $(addprefix tests/xen-sim/,blkfront-sim.c frontend.c hostile.c load.c machine.c model.c toolstack.c) \
-		$(XEN_SIM_HEADERS)
+$(XEN_SIM_OUT)/blkfront-sim: $(BLKFRONT_SIM_SRC) $(XEN_SIM_HEADERS)
 	$(xen_sim_link) -lxenstore
 
 $(XEN_SIM_OUT)/roundtrip: $(addprefix tests/xen-sim/,roundtrip.c machine.c) $(XEN_SIM_HEADERS)

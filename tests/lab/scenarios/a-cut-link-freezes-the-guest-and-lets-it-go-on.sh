@@ -3,6 +3,7 @@
 # needs: drbdx
 # Nothing is acknowledged from one copy: while the link is cut the guest waits, without an error, and status says why; when the link is
 # back it goes on, and both volumes hold every acknowledged block. Each direction alone and both.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 start_pair

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The lab itself: a guest on an ordinary disk writes, sees its own blocks, ends at xl shutdown, and what it wrote is in the file.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 start_guest 1 g1 phy:/dev/vg0/plain-disk,xvda,w

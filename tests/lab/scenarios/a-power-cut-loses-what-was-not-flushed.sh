@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The lab itself: behind the write-back cache a write is on the disk only once it was flushed. Without this a power cut proves
 # nothing.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 write_block() # BLOCK LETTER [dd-option]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # needs: drbdx
 # block-attach and block-detach on a running guest where no driver of the kernel's holds the device: xen-blkback is blacklisted.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 start_guest 1 g1

@@ -3,11 +3,13 @@
 # needs: drbdx
 # The main job: a file system made in a guest, its files' checksums, a shutdown; both volumes are the same and clean, and the guest starts
 # on the other Dom0 with the same files.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 start_pair
 step "the guest makes a file system on dom0_1"
 start_guest 1 g1 drbdx:my-domu-disk,xvda2,w
+# shellcheck disable=SC2016 # for the guest's shell
 guest 1 g1 -t 120 'mke2fs -q -t ext4 /dev/xvda2 && mount /dev/xvda2 /mnt && cd /mnt &&
 	for i in 1 2 3 4 5 6 7 8; do head -c $((i * 150000)) /dev/urandom >file$i || exit 1; done &&
 	sha256sum file* >sums && sync && cd / && umount /mnt'

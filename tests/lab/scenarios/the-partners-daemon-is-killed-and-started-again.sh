@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # needs: drbdx
 # kill -9 of the daemon on the other Dom0: the guest waits and goes on when it is back, three times.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 start_pair

@@ -3,6 +3,7 @@
 # needs: drbdx
 # A power cut of the other host: every block that the guest has an acknowledgement for is on that host's disk, though its cache died with
 # it; the guest waits without an error and goes on when the host is back.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 start_pair

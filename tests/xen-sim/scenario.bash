@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the *.bats files share: a pair of hosts with running daemons for each test, and checks in words of the field.
+# shellcheck shell=bash
+# lib.sh has the pair, the guests and the link; its functions fail by their status, which ends a test.
+export TMPDIR=${TMPDIR:-/var/tmp} VOLUME_SIZE=${VOLUME_SIZE:-16M}
+. "$BATS_TEST_DIRNAME/lib.sh"
+# Each file's own teardown() would take the place of lib.sh's.
+eval "pair_down() $(declare -f teardown | tail -n +2)"
+
+T=
+
+# Processes in the background must not hold bats' own descriptor.
+daemon() { # N
+	start_daemon "$1" 3>&-
+}
+
+pair() { # [RESOURCES]: two hosts, daemons, everything connected
+	local i
+	setup_pair "${1:-1}" 3>&-
+	daemon 1
+	daemon 2
+	for ((i = 0; i < ${1:-1}; i++)); do
+		wait_for 20 connected "r$i"
+	done
+}
+
+teardown_scenario() {
+	local status=1
+	[ -n "${BATS_TEST_COMPLETED-}" ] && status=0
+	pair_down $status 3>&-
+}
+
+start_guest() { # N DOMID [RES [OPTIONS...]]
+	guest_attach "$@" 3>&-
+}
+
+daemon_pid() { cat "$T/host$1/drbdxd.pid"; }
+now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+
+# Is this true of the resource's status on host N? jq's language; "." is the resource.
+says() { # N EXPRESSION [RES]
+	ctl "$1" status "${3:-r0}" --json | jq -e ".resources[0] | $2" >/dev/null
+}
+says_not() { ! says "$@"; }
+
+# The table and the words below it contain this (extended regular expression).
+words_say() { # N REGEX
+	ctl "$1" status >"$T/words" && grep -qE "$2" "$T/words"
+}
+
+# A start that must not succeed: refused in these words (extended regular expression), and with nothing left that a guest could use.
+refused() { # N DOMID REGEX [RES]
+	local status=0
+	attach "$1" "$2" "${4:-r0}" 2>"$T/refused" || status=$?
+	cat "$T/refused"
+	[ $status != 0 ] || { fail "host $1 let domain $2 have ${4:-r0}"; return 1; }
+	grep '^libxl: script: ' "$T/refused" | grep -qE "$3" || { fail "not refused in words of: $3"; return 1; }
+	! hotplug_connected "$1" "$2" || { fail "refused, but hotplug-status is connected"; return 1; }
+	guest_destroy "$2"
+}
+
+node() { # N DOMID NODE: of the backend's directory
+	on "$1" xenstore-read "/local/domain/0/backend/vbd/$2/51714/$3" 2>/dev/null
+}
+backend_state_is() { [ "$(node "$1" "$2" state)" = "$3" ]; }
+hotplug_connected() { [ "$(node "$1" "$2" hotplug-status)" = connected ]; }
+
+# The load ends without error; everything reads back; both volumes hold it.
+guest_is_well() { # DOMID
+	guest "$1" stop >"$T/result" || { cat "$T/result"; return 1; }
+	guest "$1" verify >"$T/result" || { cat "$T/result"; return 1; }
+}
+volumes_agree() { # [RES]
+	compare_volumes "${1:-r0}" && check_volumes "${1:-r0}" >"$T/result" || { cat "$T/result"; return 1; }
+}
+finish() { # DOMID [RES]: load under way
+	guest_is_well "$1"
+	guest_detach "$1"
+	volumes_agree "${2:-r0}"
+}
+
+# So many operations more than now.
+progress() { # DOMID OPERATIONS
+	local ops
+	ops=$(guest "$1" status | guest_value ops)
+	wait_for 20 writing "$1" $((ops + $2))
+}
