@@ -2,9 +2,9 @@
 /*
  * superblock_io.c: two durable writes in a row.
  *
- * Crash argument: copy A is written first, B only when A is durable; both copies were equal before (metadata_read() heals, and done() is said only after both).  A power cut
- * during A leaves B whole with the old content, one during B leaves A whole with the new one.  A failed write leaves the sequence number alone, so that the repetition is again newer
- * than anything durable.
+ * Crash argument: one copy is written, and the other one only when the first is durable; both are whole and equal before (metadata_read() heals, and done(0) is said only
+ * after both).  So a power cut leaves at least one whole copy, with the old content or the new one.  When a write fails, its copy may be torn: the repetition begins with that copy, so that
+ * the other one, which is whole, is not touched before.  Every attempt has a sequence number of its own: two copies with one number are always equal.
  */
 #include "backend/superblock_io.h"
 
@@ -21,7 +21,7 @@
 static void write_copy(struct superblock_io *io)
 {
 	uint64_t slot = (uint64_t)io->index * METADATA_SLOT_BYTES;
-	uint64_t copy = io->stage == 1 ? METADATA_COPY_A : METADATA_COPY_B;
+	uint64_t copy = (io->stage == 1) == (io->first == 0) ? METADATA_COPY_A : METADATA_COPY_B;
 
 	loop_write(io->loop, &io->op, io->claim.fd, io->block, METADATA_BLOCK, slot + copy, RWF_DSYNC);
 }
@@ -37,9 +37,9 @@ static void on_written(struct loop_op *op, int result)
 		io->stage = 2;
 		write_copy(io);
 	} else {
+		if (rc && io->stage == 2)
+			io->first = !io->first;
 		io->stage = 0;
-		if (!rc)
-			io->sequence++;
 		io->done(io->ctx, rc);
 	}
 }
@@ -88,7 +88,7 @@ void superblock_io_write(struct superblock_io *io, const struct superblock *sb)
 	struct superblock next = *sb;
 
 	assert(!io->stage);
-	next.sequence = io->sequence + 1;
+	next.sequence = ++io->sequence;
 	metadata_encode(&next, io->block);
 	io->stage = 1;
 	write_copy(io);

@@ -17,8 +17,9 @@ struct superblock_io {
 	struct claim claim;
 	int index;
 	uint8_t *block;			/* METADATA_BLOCK, aligned */
-	uint64_t sequence;		/* of the last durable copy */
+	uint64_t sequence;		/* of the last attempt */
 	int stage;			/* 0 idle, 1 first copy, 2 second copy */
+	int first;			/* the copy that goes first: 0 = A, 1 = B; never the only whole one */
 	superblock_done_fn *done;
 	void *ctx;
 };

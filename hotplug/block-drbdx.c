@@ -4,21 +4,19 @@
  * XENBUS_PATH=backend/vbd/D/V.
  *
  * add     asks drbdxd for the resource. Granted: hotplug-status=connected, then add-done. Otherwise
- * hotplug-error has the words that xl prints,
- *         hotplug-status is error, and the exit status is 1.
+ *         hotplug-error has the words that xl prints, hotplug-status is error, and the exit status is 1.
  * remove  tells drbdxd that the device is gone. Always succeeds: libxl ignores the answer, and the daemon
- * does not depend on being told.
+ *         does not depend on being told.
  *
  * libxl kills an `add` after 40 s and calls no `remove` then, so:
  *  1. add ends within 30 s of itself, and the daemon says before that why it takes long;
- *  2. what was granted belongs to this process' connection until add-done: however it ends before, the daemon
- *  takes the grant back;
- *  3. nodes are written only where the device's directory still is (in one transaction), so that nothing is
- *  left behind for a device that has gone.
+ *  2. what was granted belongs to this process' connection until add-done: however it ends before, the
+ *     daemon takes the grant back;
+ *  3. nodes are written only where the device's directory still is (in one transaction), so that nothing
+ *     is left behind for a device that has gone.
  * `physical-device` is never written: without it xen-blkback never opens anything for this device.
  *
- * It is a C program, not a script, because all its time at a migration's destination is downtime of the
- * guest.
+ * It is a C program, not a script: at a migration's destination all its time is downtime of the guest.
  */
 #define _GNU_SOURCE
 #include <errno.h>

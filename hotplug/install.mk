@@ -12,9 +12,6 @@ MAN5 := $(wildcard docs/man/*.5)
 MAN7 := $(wildcard docs/man/*.7)
 MAN8 := $(wildcard docs/man/*.8)
 
-# block-drbdx asks the daemon the way backend-ctl does.
-$(B)/block-drbdx: $(B)/ctl/call.o
-
 install: $(PROGRAMS)
 	$(INSTALL) -d $(SBIN) $(PRIVATE) $(DESTDIR)/etc/xen/scripts $(DESTDIR)/etc/drbdx.d $(DESTDIR)$(UNITDIR) \
 		$(SHARE)/man/man5 $(SHARE)/man/man7 $(SHARE)/man/man8 $(SHARE)/bash-completion/completions $(SHARE)/doc/drbdx/examples

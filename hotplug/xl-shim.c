@@ -3,11 +3,9 @@
  * libdrbdx-xl.so, preloaded into xl: lets an unmodified xl read `drbdx:my-domu-disk,xvda2,w`.
  *
  * xl reads disk strings with libxlutil's xlu_disk_parse(), which knows no prefix `drbdx:`. This definition
- * comes first, rewrites the prefix to what xl
- * does know (`format=raw,script=block-drbdx,`) and hands everything on. With the format given, the next
- * positional word is the device name, which is
- * what `drbd:` means there, too. It is unversioned and touches neither structure, so that one binary serves
- * every release of Xen.
+ * comes first, rewrites the prefix to what xl does know (`format=raw,script=block-drbdx,`) and hands
+ * everything on. With the format given, the next positional word is the device name, which is what `drbd:`
+ * means there, too. It is unversioned and touches neither structure, so one binary serves every Xen release.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

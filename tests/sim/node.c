@@ -156,7 +156,7 @@ void node_settle(struct node *n)
 	if (n->status.connection != was)
 		s->totals->states[n->status.connection]++;
 	if (n->status.connection != CONNECTION_CONNECTED)
-		s->node[0].guest.witnessed = s->node[1].guest.witnessed = false;
+		vguest_disturbed(s);
 	oracle_state(n);
 }
 
@@ -291,6 +291,7 @@ void node_stop(struct node *n)
 	bool gone;
 
 	n->stopping = true;
+	vguest_disturbed(n->sim);
 	gone = replicate_yield(n->core, sim_ms(n->sim));
 
 	sim_note(n->sim, n, "yield", gone, 0, 0);

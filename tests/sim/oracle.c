@@ -142,6 +142,8 @@ void oracle_claimed(struct node *n, int rc, const char *why)
 
 	if (rc > 0 || (rc && (!why || !*why)))
 		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was refused without a word (%d)", n->index, rc);
+	if (rc && n->guest.fair && peer->guest.attach == ATTACH_NONE && s->now - peer->guest.idle_since > 150 * SIM_MS)
+		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was refused although nothing stood in its way: %s", n->index, why);
 	if (!rc && n->guest.witnessed)
 		sim_violate(s, ORACLE_WRITER, "node %d: a claim was granted while the partner had a guest", n->index);
 	if (!rc && s->history.primary_died)
@@ -153,13 +155,28 @@ void oracle_claimed(struct node *n, int rc, const char *why)
 
 /* ---- requests ---- */
 
+/* A read waits for the older writes that it overlaps (request.h): it may return nothing older than those, nor than what was seen. */
+static void read_floor(const struct node *n, struct guest_op *op)
+{
+	memcpy(op->floor, n->sim->history.seen + op->sector, op->req.sectors * sizeof(*op->floor));
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++) {
+		const struct guest_op *w = &n->guest.op[i];
+
+		if (!w->used || !w->write)
+			continue;
+		for (uint64_t k = w->sector; k < w->sector + w->req.sectors; k++)
+			if (k >= op->sector && k - op->sector < op->req.sectors && op->floor[k - op->sector] < w->write)
+				op->floor[k - op->sector] = w->write;
+	}
+}
+
 void oracle_submitted(struct node *n, struct guest_op *op)
 {
 	struct history *h = &n->sim->history;
 
 	check_right(n);
 	if (op->req.op == REQUEST_READ)
-		memcpy(op->floor, h->seen + op->sector, op->req.sectors * sizeof(*op->floor));
+		read_floor(n, op);
 	else if (op->req.op == REQUEST_FLUSH || op->req.preflush)
 		memcpy(op->snapshot, h->floor, sizeof(op->snapshot));
 }
@@ -195,6 +212,9 @@ static void check_written(struct node *n, const struct guest_op *op)
 	struct history *h = &s->history;
 
 	h->write[op->write].acknowledged = true;
+	if (node_peer(n)->meta.durable.base < h->epoch)
+		sim_violate(s, ORACLE_WRITER, "a write of epoch %lu is acknowledged, but the partner's superblock knows only epoch %lu",
+			    h->epoch, node_peer(n)->meta.durable.base);
 	for (uint64_t k = op->sector; k < op->sector + op->req.sectors; k++) {
 		if (h->floor[k] < op->write)
 			h->floor[k] = op->write;

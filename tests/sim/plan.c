@@ -26,6 +26,9 @@ void plan_make(struct sim *s)
 	for (int i = 0; i < FAULT_COUNT; i++)	/* a schedule has its own mix: some faults often, some not at all */
 		p->weight[i] = common[i] * sim_random(s, 4);
 	p->weight[FAULT_CUT]++;
+	p->net_delay = sim_chance(s, 500) ? 300 : sim_between(s, 20, 5000);
+	p->disk_latency = sim_chance(s, 500) ? 500 : sim_between(s, 20, 8000);
+	p->sb_latency = sim_chance(s, 500) ? 1000 : sim_between(s, 20, 12000);
 	s->volume = sim_chance(s, 800) ? sim_between(s, 16, 64) * 4 : SIM_VOLUME_MAX;
 	s->block = sim_chance(s, 250) ? 8 : 1;
 	if (s->block == 8)
@@ -38,16 +41,23 @@ static void net_heals(struct sim *s, struct event *e)
 {
 	(void)e;
 	s->net.up = true;
-	s->net.delay = 300;
+	s->net.delay = s->plan.net_delay;
+}
+
+static void repair(struct node *n)
+{
+	const struct plan *p = &n->sim->plan;
+
+	n->disk.latency = p->disk_latency;
+	n->disk.errors = 0;
+	n->meta.latency = p->sb_latency;
+	n->meta.errors = 0;
 }
 
 static void node_heals(struct sim *s, struct event *e)
 {
-	(void)s;
-	e->node->disk.latency = 500;
-	e->node->disk.errors = 0;
-	e->node->meta.latency = 1000;
-	e->node->meta.errors = 0;
+	s->plan.slow--;
+	repair(e->node);
 }
 
 static void heal_in(struct sim *s, void (*heals)(struct sim *, struct event *), struct node *n, uint64_t low, uint64_t high)
@@ -125,7 +135,7 @@ static bool strike_network(struct sim *s, enum fault f)
 {
 	if (f == FAULT_NET_SLOW) {
 		s->net.delay = sim_between(s, 1, 150) * SIM_MS;
-		s->node[0].guest.witnessed = s->node[1].guest.witnessed = false;
+		vguest_disturbed(s);
 		heal_in(s, net_heals, NULL, 100, 2000);
 		return true;
 	}
@@ -170,6 +180,8 @@ static bool strike_node(struct sim *s, struct node *n, enum fault f)
 	default:
 		return die(n, f == FAULT_CRASH);
 	}
+	s->plan.slow++;
+	vguest_disturbed(s);
 	heal_in(s, node_heals, n, 100, 2000);
 	return true;
 }
@@ -230,6 +242,8 @@ static void primary_event(struct sim *s, struct event *e)
 
 void plan_start(struct sim *s)
 {
+	for (int i = 0; i < SIM_NODES; i++)
+		repair(&s->node[i]);
 	sim_in(s, sim_random(s, 2 * s->plan.gap), strike_event, NULL);
 	if (s->plan.ending == END_PRIMARY)
 		sim_in(s, s->plan.duration / 2 + sim_random(s, s->plan.duration / 2) + 1, primary_event, NULL);
@@ -241,11 +255,8 @@ void plan_stop(struct sim *s)
 {
 	s->plan.stopped = true;
 	s->net.up = true;
-	s->net.delay = 300;
-	for (int i = 0; i < SIM_NODES; i++) {
-		struct event e = { .node = &s->node[i] };
-
-		node_heals(s, &e);
-	}
+	s->net.delay = s->plan.net_delay;
+	for (int i = 0; i < SIM_NODES; i++)
+		repair(&s->node[i]);
 	sim_note(s, NULL, "faults-stop", 0, 0, 0);
 }

@@ -183,11 +183,14 @@ struct guest {
 	bool next;			/* a claim was made while the last guest is being released */
 	char next_who[64];
 	bool busy_asked;		/* a second claim on the same node was made and is to be answered -EBUSY */
-	bool witnessed;			/* the partner had a guest and the link was whole all the time since the claim */
+	bool witnessed;			/* since the claim the link was whole and the partner had a guest, */
+	bool fair;			/* or it had none and nothing was slow */
+	uint64_t idle_since;		/* when the last attachment ended */
 	int claim_rc;
 	uint64_t claims, answered, think;
 	struct guest_op op[SIM_GUEST_SLOTS];
 };
+void vguest_disturbed(struct sim *s);	/* a fault: claims under way may fail for it */
 void vguest_start(struct node *n);
 void vguest_died(struct node *n);
 void vguest_claim(struct node *n);
@@ -258,6 +261,8 @@ struct plan {
 	enum ending ending;
 	bool cache;			/* volumes with a volatile cache: only flushed writes count, no crash before the end */
 	uint64_t duration, gap;
+	uint64_t net_delay, disk_latency, sb_latency;	/* when nothing is slow */
+	unsigned int slow;		/* nodes whose disk or metadata is slow or fails now */
 	unsigned int weight[FAULT_COUNT];
 	struct { bool armed; enum point point; unsigned int arg, skip, action; } ambush;
 };

@@ -138,6 +138,21 @@ static bool witness(const struct node *n)
 	       n->up && peer->up && !n->stopping && peer->guest.attach == ATTACH_ACTIVE;
 }
 
+void vguest_disturbed(struct sim *s)
+{
+	for (int i = 0; i < SIM_NODES; i++)
+		s->node[i].guest.witnessed = s->node[i].guest.fair = false;
+}
+
+static bool fair(const struct node *n)
+{
+	const struct node *peer = node_peer(n);
+
+	return vnet_whole(n->sim) && n->up && peer->up && !n->stopping && !peer->stopping && !n->sim->plan.slow &&
+	       n->status.connection == CONNECTION_CONNECTED && peer->status.connection == CONNECTION_CONNECTED &&
+	       !peer->guest.next && (peer->guest.attach == ATTACH_NONE || peer->guest.attach == ATTACH_RELEASING);
+}
+
 static void ask(struct node *n, char *who, size_t size)
 {
 	struct guest *g = &n->guest;
@@ -146,6 +161,7 @@ static void ask(struct node *n, char *who, size_t size)
 
 	g->claims++;
 	s->totals->claims++;
+	node_peer(n)->guest.fair = false;
 	snprintf(who, size, "guest web%d-%u", n->index, ++g->serial);
 	e = sim_in(s, (n->cfg.claim_timeout_ms + 10) * SIM_MS, bound_event, n);
 	e->a = g->claims;
@@ -163,6 +179,7 @@ void vguest_claim(struct node *n)
 	g->leaving = g->stalled = false;
 	g->claim_rc = 0;
 	g->witnessed = witness(n);
+	g->fair = fair(n);
 	ask(n, g->who, sizeof(g->who));
 }
 
@@ -170,7 +187,7 @@ void vguest_claim(struct node *n)
 static void claim_next(struct node *n)
 {
 	n->guest.next = true;
-	n->guest.witnessed = false;
+	n->guest.witnessed = n->guest.fair = false;
 	ask(n, n->guest.next_who, sizeof(n->guest.next_who));
 }
 
@@ -258,6 +275,7 @@ void vguest_released(struct node *n)
 	if (g->attach != ATTACH_RELEASING || g->inflight)
 		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: released() unasked or with %u requests in flight", n->index,
 			    g->inflight);
+	g->idle_since = n->sim->now;
 	g->attach = g->next ? ATTACH_CLAIMING : ATTACH_NONE;
 	g->leaving = g->next && n->sim->plan.stopped;
 	g->stalled = false;
@@ -341,7 +359,7 @@ void vguest_died(struct node *n)
 {
 	struct guest *g = &n->guest;
 
-	node_peer(n)->guest.witnessed = false;
+	vguest_disturbed(n->sim);
 	g->attach = ATTACH_NONE;
 	g->inflight = 0;
 	g->leaving = g->stalled = g->next = false;

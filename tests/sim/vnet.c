@@ -166,15 +166,15 @@ static void notice(struct sim *s, struct node *n, uint64_t id, uint64_t delay)
 
 static void end(struct sim *s, struct connection *c)
 {
-	bool fast = sim_chance(s, 500);
+	uint64_t late = sim_chance(s, 300) ? 1 : sim_chance(s, 500) ? 20 * SIM_MS : 1500 * SIM_MS;
 
 	if (c->cut)
 		return;
 	c->cut = true;
-	s->node[0].guest.witnessed = s->node[1].guest.witnessed = false;
+	vguest_disturbed(s);
 	for (int i = 0; i < SIM_NODES; i++) {
 		c->carries[i] = sim_chance(s, 400);
-		notice(s, &s->node[i], c->id, sim_random(s, fast ? 20 * SIM_MS : 1500 * SIM_MS));
+		notice(s, &s->node[i], c->id, sim_random(s, late));
 	}
 }
 
@@ -262,11 +262,11 @@ static void try_event(struct sim *s, struct event *e)
 	(void)e;
 	if (up && !s->net.announcing && (!s->node[0].connection || !s->node[1].connection))
 		open_connection(s);
-	sim_in(s, sim_between(s, 10, 150) * SIM_MS, try_event, NULL);
+	sim_in(s, sim_between(s, 1, sim_chance(s, 500) ? 5 : 150) * SIM_MS, try_event, NULL);
 }
 
 void vnet_start(struct sim *s)
 {
-	s->net = (struct vnet){ .up = true, .delay = 300 };
+	s->net = (struct vnet){ .up = true, .delay = s->plan.net_delay };
 	sim_in(s, 1, try_event, NULL);
 }

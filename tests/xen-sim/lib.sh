@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # For tests on the Xen stand-ins (shell or bats): two simulated Dom0s, the shipped daemon, guests. Source it.
 #
-#   setup_pair [RESOURCES]       two hosts up, volumes, metadata, configuration for r0, r1, ... (1); folder: $T
+#   setup_pair [RESOURCES]       two hosts up; volumes, metadata, configuration for r0 ...; folder $T
 #   start_daemon N               and wait until it answers; log in $T/hostN/log/drbdxd.log
 #   stop_daemon N                SIGTERM and wait; kill_daemon N: SIGKILL
 #   ctl N ARGUMENTS...           backend-ctl there
