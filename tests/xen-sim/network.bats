@@ -1,0 +1,182 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What a guest and its two copies notice of the network between the hosts.
+load scenario.bash
+setup() { pair 1; }
+teardown() { teardown_scenario; }
+
+loaded() { # a guest under load
+	start_guest 1 5
+	guest 5 start mixed
+	wait_for 10 writing 5 50
+}
+
+disconnected() { says "$1" '.connection.state != "Connected"'; }
+
+@test "P1 a cut link freezes the guest without an error, and joining it resumes the guest" {
+	local ops
+	loaded
+	cut_link
+	wait_for 10 frozen 1 r0
+	says 1 '.frozen.reason | test("the partner dom0_2 is not connected")'
+	words_say 1 "guest's I/O is frozen for [0-9]+ s: the partner dom0_2 is not connected"
+	# Nothing more is answered, however long it lasts: the age of the freeze grows, the count of answers does not.
+	guest 5 status >/dev/null
+	ops=$(guest 5 status | guest_value ops)
+	wait_for 5 says 1 '.frozen.age_seconds >= 2'
+	guest 5 status >"$T/result"
+	[ "$(guest_value errors <"$T/result")" = 0 ]
+	[ "$(guest 5 status | guest_value ops)" -le $((ops + 64)) ]
+	[ "$(guest_value in_flight <"$T/result")" -gt 0 ]
+	join_link
+	wait_for 20 connected r0
+	wait_for 5 says 1 '.frozen == null'
+	progress 5 50
+	finish 5
+}
+
+@test "P1 no write is answered while the link is cut" {
+	local writes
+	start_guest 1 5
+	guest 5 write 20
+	cut_link
+	wait_for 10 disconnected 1
+	writes=$(ctl 1 status r0 --json | jq '.resources[0].counters.writes')
+	guest 5 start write
+	wait_for 5 says 1 '.frozen != null and .frozen.age_seconds >= 1'
+	says 1 ".counters.writes == $writes"
+	join_link
+	progress 5 20
+	finish 5
+}
+
+@test "P7 a link that is cut in one direction only is noticed, and mended without loss" {
+	local side
+	loaded
+	for side in 1 2; do
+		link down $side >/dev/null
+		wait_for 10 frozen 1 r0
+		join_link
+		wait_for 20 connected r0
+		progress 5 20
+	done
+	finish 5
+}
+
+@test "P1 a slow link slows the guest down and changes nothing else" {
+	start_guest 1 5
+	link delay 40 >/dev/null
+	guest 5 mixed 60 >"$T/result"
+	[ "$(guest_value p99_us <"$T/result")" -gt 80000 ]
+	says 1 '.connection.state == "Connected"'
+	link delay 0 >/dev/null
+	guest 5 start mixed
+	progress 5 50
+	finish 5
+}
+
+@test "P3 a link that loses packets changes nothing" {
+	loaded
+	link loss 3 >/dev/null
+	progress 5 50
+	link loss 0 >/dev/null
+	wait_for 20 connected r0
+	finish 5
+}
+
+@test "P1 a link that comes and goes 10 times under load loses and mixes up nothing" {
+	local i
+	loaded
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		cut_link
+		# Every second time it is back before anybody noticed.
+		[ $((i % 2)) = 0 ] || wait_for 10 frozen 1 r0
+		join_link
+		wait_for 20 connected r0
+		progress 5 5
+	done
+	finish 5
+}
+
+@test "P7 a partner that hangs is noticed in about 1.5 s" {
+	local begin ms
+	loaded
+	begin=$(now_ms)
+	kill -STOP "$(daemon_pid 2)"
+	wait_for 10 frozen 1 r0
+	ms=$(($(now_ms) - begin))
+	kill -CONT "$(daemon_pid 2)"
+	echo "noticed after $ms ms"
+	[ $ms -ge 1000 ]
+	[ $ms -le 4000 ]
+	wait_for 20 connected r0
+	progress 5 50
+	finish 5
+}
+
+@test "P7 a pause of 0.5 s is not taken for death" {
+	loaded
+	kill -STOP "$(daemon_pid 2)"
+	perl -e 'select undef, undef, undef, 0.5'	# the length is what is tested
+	kill -CONT "$(daemon_pid 2)"
+	progress 5 50
+	says 1 '.connection.state == "Connected" and .connection.age_seconds * 1000 >= 500'
+	! grep -q 'nothing heard' "$T/host1/log/drbdxd.log"
+	finish 5
+}
+
+@test "P4 with different secrets the hosts do not connect, both say why, and no guest starts" {
+	stop_daemon 2
+	sed -i 's/shared-secret.*/shared-secret "another secret";/' "$T/host2/etc/drbdx.d/r0.res"
+	daemon 2
+	wait_for 10 says 1 '.connection.why | test("secret")'
+	wait_for 10 says 2 '.connection.why | test("secret")'
+	! connected r0
+	refused 1 5 'not connected .*secret'
+	refused 2 6 'not connected .*secret'
+	stop_daemon 2
+	cp "$T/host1/etc/drbdx.d/r0.res" "$T/host2/etc/drbdx.d/r0.res"
+	daemon 2
+	wait_for 20 connected r0
+	start_guest 1 7
+}
+
+# Connects from host 2, from this address, sends what is on stdin, and waits until the other side closes it (or 5 s).
+stranger() { # ADDRESS
+	on 2 timeout 10 perl -MIO::Socket::INET -e '
+		$s = IO::Socket::INET->new(PeerAddr => "192.168.0.25:7700", LocalAddr => $ARGV[0], Timeout => 3) or exit 0;
+		$SIG{PIPE} = "IGNORE"; $SIG{ALRM} = sub { exit 1 }; alarm 8;
+		{ local $/; print $s <STDIN>; } $s->flush; 1 while sysread $s, $x, 4096;' "$1"
+}
+
+@test "P4 strangers and garbage at the port cost nothing, while connected" {
+	local i since
+	loaded
+	on 2 ip addr add 192.168.0.99/24 dev eth1
+	since=$(ctl 1 status r0 --json | jq '.resources[0].connection.age_seconds')
+	for i in 1 2 3; do
+		head -c 5000 /dev/urandom | stranger 192.168.0.99
+		head -c 5000 /dev/urandom | stranger 192.168.0.54
+		head -c 5000 /dev/zero | stranger 192.168.0.54
+		stranger 192.168.0.54 </dev/null
+	done
+	says 1 ".connection.state == \"Connected\" and .connection.age_seconds >= $since"
+	says 1 '.frozen == null'
+	progress 5 20
+	finish 5
+}
+
+@test "P4 a stranger that holds the port open does not keep the partner out" {
+	stop_daemon 2
+	wait_for 5 disconnected 1
+	on 2 ip addr add 192.168.0.99/24 dev eth1
+	# From the partner's own address too: it says nothing, and goes on holding the connection.
+	on 2 timeout 60 perl -MIO::Socket::INET -e '
+		for $a ("192.168.0.99", "192.168.0.54", "192.168.0.54") { push @s, IO::Socket::INET->new(PeerAddr => "192.168.0.25:7700", LocalAddr => $a, Timeout => 3); }
+		open $f, ">", $ARGV[0]; close $f; sleep 50' "$T/holding" 3>&- &
+	wait_for 10 test -e "$T/holding"
+	daemon 2
+	wait_for 20 connected r0
+	start_guest 2 5
+	guest 5 write 20
+}
