@@ -275,7 +275,7 @@ static void configure(struct node *n)
 		.window_requests = (uint32_t)sim_between(s, 1, SIM_PEER_SLOTS),
 		.window_bytes = REQUEST_SECTORS_MAX * SECTOR_SIZE,	/* wire.c refuses less */
 		.claim_timeout_ms = (uint32_t)sim_between(s, 200, 3000),
-		.disk_retry_ms = (uint32_t)sim_between(s, 10, 500),
+		.disk_retry_ms = (uint32_t)sim_between(s, 1, sim_chance(s, 500) ? 10 : 500),
 	};
 }
 

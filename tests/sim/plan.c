@@ -147,6 +147,13 @@ static bool strike_network(struct sim *s, enum fault f)
 	return true;
 }
 
+/* The guest is destroyed while its disk fails. */
+static void destroy_event(struct sim *s, struct event *e)
+{
+	if (!s->plan.stopped && e->node->guest.attach == ATTACH_ACTIVE)
+		vguest_leave(e->node, true);
+}
+
 static bool strike_node(struct sim *s, struct node *n, enum fault f)
 {
 	switch (f) {
@@ -158,6 +165,8 @@ static bool strike_node(struct sim *s, struct node *n, enum fault f)
 		break;
 	case FAULT_DISK_ERROR:
 		n->disk.errors = sim_between(s, 50, 1000);
+		if (sim_chance(s, 300))
+			sim_mortal(sim_in(s, sim_random(s, 300) * SIM_MS, destroy_event, n));
 		break;
 	case FAULT_DISK_SLOW:
 		n->disk.latency = sim_between(s, 5, 200) * SIM_MS;

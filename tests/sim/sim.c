@@ -37,7 +37,7 @@ static double seconds_now(void)
 
 static const char *option_mutant(const struct sim *s, char *out, size_t size)
 {
-	snprintf(out, size, s->mutant ? " --mutant %s" : "", mutant_name(s->mutant));
+	snprintf(out, size, "%s%s", s->mutant ? " --mutant " : "", s->mutant ? mutant_name(s->mutant) : "");
 	return out;
 }
 

@@ -10,7 +10,7 @@ start_pair
 step "the guest makes a file system on dom0_1"
 start_guest 1 g1 drbdx:my-domu-disk,xvda2,w
 # shellcheck disable=SC2016 # for the guest's shell
-guest 1 g1 -t 120 'mke2fs -q -t ext4 /dev/xvda2 && mount /dev/xvda2 /mnt && cd /mnt &&
+guest 1 g1 -t 120 'mkfs.ext4 -q /dev/xvda2 && mount /dev/xvda2 /mnt && cd /mnt &&
 	for i in 1 2 3 4 5 6 7 8; do head -c $((i * 150000)) /dev/urandom >file$i || exit 1; done &&
 	sha256sum file* >sums && sync && cd / && umount /mnt'
 shut_down_guest 1 g1
