@@ -98,7 +98,7 @@ $(B)/tests/%.test: $(B)/tests/%.test.o $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka) -ldl
 
-check: check-unit check-sim
+check: check-unit check-sim check-xen-sim
 
 check-unit: $(UNIT_TESTS) $(PROGRAMS)
 	$(Q)tests/run-unit $(UNIT_TESTS)

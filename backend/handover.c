@@ -75,11 +75,11 @@ static bool claim_hopeless(const struct replicate *r, char *why, size_t why_size
 {
 	if (r->wanted.flags & SB_UNCLEAN)
 		snprintf(why, why_size, "%s is unclean on %s: this node died while it served a guest, and its last writes may differ from the partner's; make "
-			 "the two volumes identical and run 'backend-ctl create-md --assume-clean %s' on both nodes", r->cfg.name,
+			 "the two volumes identical and run 'backend-ctl create-md --assume-clean --force %s' on both nodes", r->cfg.name,
 			 r->cfg.self_host, r->cfg.name);
 	else if (!(r->wanted.flags & SB_CONSISTENT))
 		snprintf(why, why_size, "%s is inconsistent on %s: its content was never declared usable; make the two volumes identical and run "
-			 "'backend-ctl create-md --assume-clean %s' on both nodes", r->cfg.name, r->cfg.self_host, r->cfg.name);
+			 "'backend-ctl create-md --assume-clean --force %s' on both nodes", r->cfg.name, r->cfg.self_host, r->cfg.name);
 	else if (r->connection == CONNECTION_REFUSED)
 		snprintf(why, why_size, "%s cannot be used: %s", r->cfg.name, r->why);
 	else

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RECREATE "make the two volumes identical and run 'backend-ctl create-md --assume-clean' for it on both nodes (resync is not available in this version)"
+#define RECREATE "make the two volumes identical and run 'backend-ctl create-md --assume-clean --force' for it on both nodes (resync is not available in this version)"
 
 struct decision { const struct settle_side *self, *peer; char *why; size_t why_size; };
 
@@ -105,7 +105,7 @@ static enum settle_verdict meet_new(struct decision *d)
 				      "would be needed; " RECREATE, old == d->self ? d->peer->host : d->self->host, old->host);
 		if (old->hello->token != TOKEN_HELD)
 			return refuse(d, "one node's metadata is new and the other one does not hold the token: run "
-				      "'backend-ctl create-md --assume-clean' for it on both nodes");
+				      "'backend-ctl create-md --assume-clean --force' for it on both nodes");
 	}
 	return lead ? SETTLE_PAIR_LEAD : SETTLE_PAIR_FOLLOW;
 }

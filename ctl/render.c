@@ -21,6 +21,8 @@ static const char *text(const json_t *object, const char *outer, const char *key
 	return json_string_value(member(object, outer, key));
 }
 
+#define SLOW_MILLISECONDS 2000	/* a request this old is worth a line in the status */
+
 static long long number(const json_t *object, const char *outer, const char *key)
 {
 	return json_integer_value(member(object, outer, key));
@@ -168,6 +170,21 @@ static void note_frozen(struct notes *notes, const json_t *r)
 	way_out(notes, "The guest sees no error; it goes on by itself when the reason is gone.");
 }
 
+/* Slow is not frozen, but nothing waits without being seen (P7). */
+static void note_waiting(struct notes *notes, const json_t *r)
+{
+	long long oldest = number(r, "in_flight", "oldest_age_milliseconds");
+
+	if (oldest < SLOW_MILLISECONDS || text(r, "frozen", "reason"))
+		return;
+	begin(notes);
+	fputs("the oldest request waits for ", notes->out);
+	print_age(notes->out, oldest / 1000);
+	fprintf(notes->out, "; in flight: %lld at the local disk, %lld at the partner, %lld behind an older write.\n",
+		number(r, "in_flight", "local"), number(r, "in_flight", "peer"),
+		number(r, "in_flight", "queued"));
+}
+
 static void note_connection(struct notes *notes, const json_t *r)
 {
 	const char *state = text(r, "connection", "state"), *why = text(r, "connection", "why");
@@ -256,6 +273,7 @@ static void note_resource(struct notes *notes, const json_t *r)
 		return;
 	}
 	note_frozen(notes, r);
+	note_waiting(notes, r);
 	note_connection(notes, r);
 	note_disk(notes, r);
 	note_devices(notes, json_object_get(r, "devices"));

@@ -337,12 +337,28 @@ void oracle_words(struct sim *s)
 	}
 }
 
+/* Nothing is cut, slow or failing: then a guest that runs must soon be served. */
+static void check_served(struct node *n)
+{
+	struct sim *s = n->sim;
+	bool well = n->up && n->guest.attach == ATTACH_ACTIVE && vnet_whole(s) && !s->plan.slow &&
+		    n->status.connection == CONNECTION_CONNECTED && node_peer(n)->up &&
+		    node_peer(n)->status.connection == CONNECTION_CONNECTED;
+
+	n->guest.idle_checks = well && !replicate_ready(n->core) ? n->guest.idle_checks + 1 : 0;
+	if (n->guest.idle_checks > 8)
+		sim_violate(s, ORACLE_LIVENESS, "node %d: its guest is not served although nothing is wrong: %s", n->index,
+			    n->status.frozen);
+}
+
 void oracle_monitor(struct sim *s)
 {
 	bool idle = !s->node[0].guest.inflight && !s->node[1].guest.inflight && !s->node[0].disk.inflight &&
 		    !s->node[1].disk.inflight;
 
 	oracle_words(s);
+	check_served(&s->node[0]);
+	check_served(&s->node[1]);
 	if (idle && !s->history.primary_died && !s->plan.cache)
 		oracle_replicas(s, "nothing in flight");
 }

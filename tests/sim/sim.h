@@ -187,6 +187,7 @@ struct guest {
 	bool fair;			/* or it had none and nothing was slow */
 	uint64_t idle_since;		/* when the last attachment ended */
 	int claim_rc;
+	unsigned int idle_checks;	/* how often in a row the core was not ready although nothing was wrong */
 	uint64_t claims, answered, think;
 	struct guest_op op[SIM_GUEST_SLOTS];
 };

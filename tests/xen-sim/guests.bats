@@ -79,7 +79,9 @@ served() { # DOMID OPTIONS...
 	start_guest 1 5 r0 --style grub --ring-keys old --no-indirect
 	guest 5 read 50
 	guest 5 quit
-	guest_start 5 --style linux --ring-order 2 --depth 64 3>&-
+	on 1 xenstore-write /local/domain/5/device/vbd/51714/state 1	# as GRUB leaves it
+	wait_for 5 backend_state_is 1 5 2
+	next_frontend 5 --style linux --ring-order 2 --depth 64
 	guest 5 write 200
 	guest 5 verify
 	guest_detach 5

@@ -129,9 +129,10 @@ disconnected() { says "$1" '.connection.state != "Connected"'; }
 	stop_daemon 2
 	sed -i 's/shared-secret.*/shared-secret "another secret";/' "$T/host2/etc/drbdx.d/r0.res"
 	daemon 2
-	wait_for 10 says 1 '.connection.why | test("secret")'
-	wait_for 10 says 2 '.connection.why | test("secret")'
+	wait_for 10 says 1 '.connection.why | test("wrong secret")'
+	wait_for 10 says 2 '.connection.why | test("wrong secret")'
 	! connected r0
+	words_say 1 'wrong secret: the shared-secret of dom0_1 and of dom0_2 differ'
 	refused 1 5 'not connected .*secret'
 	refused 2 6 'not connected .*secret'
 	stop_daemon 2

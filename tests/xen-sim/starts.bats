@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # When a guest may not start, in which words, and that nothing is left behind then.
 load scenario.bash
-setup() { setup_pair 1 3>&-; }
+setup() { apart setup_pair 1; }
 teardown() { teardown_scenario; }
 
 both() {
@@ -27,8 +27,7 @@ attach_with() { # N DOMID COMMANDS-OF-SH
 	printf '#!/bin/sh\n%s\n' "$3" >"$T/scripts/block-drbdx"
 	chmod +x "$T/scripts/block-drbdx"
 	echo "$1 r0" >"$T/guest.$2"
-	on "$1" "$SIM/blkfront-sim" attach --domid "$2" --devid 51714 --resource r0 --name vm-r0 \
-		--script "$T/scripts/block-drbdx" 3>&-
+	apart on "$1" "$SIM/blkfront-sim" attach --domid "$2" --devid 51714 --resource r0 --name vm-r0 --script "$T/scripts/block-drbdx"
 }
 
 @test "P2 a second start on the same host is refused and names the guest that has the disk" {
@@ -51,12 +50,14 @@ attach_with() { # N DOMID COMMANDS-OF-SH
 }
 
 @test "P2 of two starts at the same time on both hosts at most one is granted" {
-	local round granted
+	local round granted one
 	both
 	for round in 1 2 3 4; do
 		attach 1 $((round * 10 + 1)) >"$T/start.1" 2>&1 3>&- &
+		one=$!
 		attach 2 $((round * 10 + 2)) >"$T/start.2" 2>&1 3>&- &
-		wait
+		wait $one || true
+		wait $! || true
 		granted=0
 		! hotplug_connected 1 $((round * 10 + 1)) || granted=$((granted + 1))
 		! hotplug_connected 2 $((round * 10 + 2)) || granted=$((granted + 1))
@@ -110,13 +111,17 @@ attach_with() { # N DOMID COMMANDS-OF-SH
 }
 
 @test "P4 a mode that is neither r nor w is refused" {
+	local be=/local/domain/0/backend/vbd/5/51714 fe=/local/domain/5/device/vbd/51714
 	both
-	attach_with 1 5 '
-		xenstore-write "$XENBUS_PATH/mode" x
-		[ "$1" = add ] || exit 0
-		exec '"$BUILD"'/block-drbdx "$1"' 2>"$T/refused" && { hotplug_connected 1 5 && return 1; }
-	# The mode is read when the device appears: a later change must not matter either way.
-	guest_destroy 5
+	on 1 "$SIM/blkfront-sim" domain --domid 5 create
+	on 1 xenstore-write $fe/backend $be $fe/backend-id 0 $fe/state 1 $be/frontend $fe $be/frontend-id 5 $be/params r0 $be/mode x \
+		$be/dev xvda2 $be/type phy $be/device-type disk $be/online 1 $be/script /etc/xen/scripts/block-drbdx $be/state 1
+	wait_for 5 backend_state_is 1 5 2
+	! on 1 env XENBUS_PATH=backend/vbd/5/51714 "$BUILD/block-drbdx" add
+	[ "$(node 1 5 hotplug-status)" = error ]
+	[ "$(node 1 5 hotplug-error)" = "the disk's mode is neither r nor w" ]
+	on 1 xenstore-rm $fe
+	on 1 xenstore-rm $be
 	still_free 6
 }
 
@@ -129,7 +134,7 @@ attach_with() { # N DOMID COMMANDS-OF-SH
 	grep -q '"ok": *true' "$T/add"
 	wait_for 5 says 1 '.guest == null'
 	! hotplug_connected 1 5
-	guest_start 5 --timeout 1500 3>&- && { fail "the guest connected"; return 1; }
+	! next_frontend 5 --timeout 1500 || { fail "the guest connected"; return 1; }
 	guest_destroy 5
 	still_free 6
 }
@@ -146,7 +151,7 @@ attach_with() { # N DOMID COMMANDS-OF-SH
 			perl -e 'select undef, undef, undef, $i * 0.01'
 			kill -9 \$p; wait \$p" 2>"$T/add" || true
 		if ! hotplug_connected 1 $((10 + i)); then
-			guest_start $((10 + i)) --timeout 1000 2>/dev/null 3>&- && { fail "the guest connected"; return 1; }
+			! next_frontend $((10 + i)) --timeout 500 || { fail "the guest connected"; return 1; }
 		fi
 		guest_destroy $((10 + i))
 		wait_for 15 says 1 '.guest == null'
