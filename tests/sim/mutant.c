@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mutant.c: names of the planted bugs.  Where each one bites is found by its MUTANT_ name; all of them live outside the core, in what
- * surrounds it, and are chosen at run time: the objects that are tested are the ones that are shipped.
+ * mutant.c: names of the planted bugs.  Where each one bites is found by its MUTANT_ name; all of them live
+ * outside the core, in what surrounds it, and are chosen at run time: the objects that are tested are the
+ * ones that are shipped.
  */
 #include <string.h>
 

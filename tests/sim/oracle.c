@@ -2,9 +2,10 @@
 /*
  * oracle.c: what must hold, checked from outside the core.
  *
- * Every sector that a guest writes holds the write's number, the sector and a check over the rest, so that a sector on a disk says which
- * write it is from.  Writes are numbered in the order in which the guest submitted them.  request.h promises that a request waits for
- * the older ones that it overlaps; so on each disk the numbers at a sector only grow, and "at least as new as" is a comparison.
+ * Every sector that a guest writes holds the write's number, the sector and a check over the rest, so that a
+ * sector on a disk says which write it is from.  Writes are numbered in the order in which the guest
+ * submitted them.  request.h promises that a request waits for the older ones that it overlaps; so on each
+ * disk the numbers at a sector only grow, and "at least as new as" is a comparison.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -89,18 +90,22 @@ static void check_right(struct node *n)
 	struct history *h = &s->history;
 
 	if (!(sb->flags & SB_IN_USE))
-		sim_violate(s, ORACLE_UNCLEAN, "node %d executes guest requests but its superblock does not say so", n->index);
+		sim_violate(s, ORACLE_UNCLEAN,
+			    "node %d executes guest requests but its superblock does not say so", n->index);
 	if (sb->token != TOKEN_HELD || sb->base != sb->epoch)
-		sim_violate(s, ORACLE_WRITER, "node %d executes guest requests with token %s, epoch %lu, base %lu", n->index,
+		sim_violate(s, ORACLE_WRITER,
+			    "node %d executes guest requests with token %s, epoch %lu, base %lu", n->index,
 			    token_name(sb->token), sb->epoch, sb->base);
 	if (sb->epoch < h->epoch || (sb->epoch == h->epoch && h->epoch_node != n->index && h->epoch))
-		sim_violate(s, ORACLE_WRITER, "node %d executes in epoch %lu, node %d did in epoch %lu", n->index, sb->epoch,
-			    h->epoch_node, h->epoch);
+		sim_violate(s, ORACLE_WRITER, "node %d executes in epoch %lu, node %d did in epoch %lu",
+			    n->index, sb->epoch, h->epoch_node, h->epoch);
 	if (peer->guest.attach == ATTACH_ACTIVE || peer->guest.inflight)
-		sim_violate(s, ORACLE_WRITER, "node %d executes guest requests while its partner does (%u in flight)", n->index,
+		sim_violate(s, ORACLE_WRITER,
+			    "node %d executes guest requests while its partner does (%u in flight)", n->index,
 			    peer->guest.inflight);
 	if (h->primary_died)
-		sim_violate(s, ORACLE_UNCLEAN, "node %d executes guest requests although a Primary has died", n->index);
+		sim_violate(s, ORACLE_UNCLEAN, "node %d executes guest requests although a Primary has died",
+			    n->index);
 	h->epoch = sb->epoch;
 	h->epoch_node = n->index;
 }
@@ -112,9 +117,11 @@ void oracle_superblocks(struct sim *s)
 	if (!s->node[0].meta.node || !s->node[1].meta.node)
 		return;
 	if (a->token == TOKEN_HELD && b->token == TOKEN_HELD)
-		sim_violate(s, ORACLE_WRITER, "both superblocks hold the token (epochs %lu and %lu)", a->epoch, b->epoch);
+		sim_violate(s, ORACLE_WRITER, "both superblocks hold the token (epochs %lu and %lu)",
+			    a->epoch, b->epoch);
 	if (a->token == TOKEN_NONE && b->token == TOKEN_NONE && !((a->flags | b->flags) & SB_JUST_CREATED))
-		sim_violate(s, ORACLE_WRITER, "the token is lost: neither superblock holds or gives it (epochs %lu and %lu)",
+		sim_violate(s, ORACLE_WRITER,
+			    "the token is lost: neither superblock holds or gives it (epochs %lu and %lu)",
 			    a->epoch, b->epoch);
 }
 
@@ -124,11 +131,14 @@ void oracle_state(struct node *n)
 	struct sim *s = n->sim;
 
 	if (n->guest.stalled && replicate_ready(n->core))
-		sim_violate(s, ORACLE_LIVENESS, "node %d is ready again, but nobody was told to look at the ring", n->index);
-	if (n->status.attachment == ATTACHMENT_ACTIVE && peer->up && peer->status.attachment == ATTACHMENT_ACTIVE)
+		sim_violate(s, ORACLE_LIVENESS,
+			    "node %d is ready again, but nobody was told to look at the ring", n->index);
+	if (n->status.attachment == ATTACHMENT_ACTIVE && peer->up &&
+	    peer->status.attachment == ATTACHMENT_ACTIVE)
 		sim_violate(s, ORACLE_WRITER, "both nodes are Primary");
 	if (n->status.connection == CONNECTION_REFUSED && !s->history.primary_died)
-		sim_violate(s, ORACLE_UNCLEAN, "node %d refuses its partner although no Primary has died: %s", n->index, n->status.why);
+		sim_violate(s, ORACLE_UNCLEAN, "node %d refuses its partner although no Primary has died: %s",
+			    n->index, n->status.why);
 	if (n->status.connection == CONNECTION_REFUSED && !n->status.why[0])
 		sim_violate(s, ORACLE_LIVENESS, "node %d refuses its partner without a word", n->index);
 	if (n->status.superblock.flags & SB_UNCLEAN && !s->history.primary_died)
@@ -141,21 +151,28 @@ void oracle_claimed(struct node *n, int rc, const char *why)
 	const struct node *peer = node_peer(n);
 
 	if (rc > 0 || (rc && (!why || !*why)))
-		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was refused without a word (%d)", n->index, rc);
-	if (rc && n->guest.fair && peer->guest.attach == ATTACH_NONE && s->now - peer->guest.idle_since > 150 * SIM_MS)
-		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was refused although nothing stood in its way: %s", n->index, why);
+		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was refused without a word (%d)", n->index,
+			    rc);
+	if (rc && n->guest.fair && peer->guest.attach == ATTACH_NONE &&
+	    s->now - peer->guest.idle_since > 150 * SIM_MS)
+		sim_violate(s, ORACLE_LIVENESS,
+			    "node %d: a claim was refused although nothing stood in its way: %s", n->index,
+			    why);
 	if (!rc && n->guest.witnessed)
-		sim_violate(s, ORACLE_WRITER, "node %d: a claim was granted while the partner had a guest", n->index);
+		sim_violate(s, ORACLE_WRITER, "node %d: a claim was granted while the partner had a guest",
+			    n->index);
 	if (!rc && s->history.primary_died)
-		sim_violate(s, ORACLE_UNCLEAN, "node %d: a claim was granted although a Primary has died", n->index);
+		sim_violate(s, ORACLE_UNCLEAN, "node %d: a claim was granted although a Primary has died",
+			    n->index);
 	if (rc && n->guest.witnessed && !strstr(why, peer->guest.who))
-		sim_violate(s, ORACLE_LIVENESS, "node %d: a refusal does not name who has the disk (%s): %s", n->index,
-			    peer->guest.who, why);
+		sim_violate(s, ORACLE_LIVENESS, "node %d: a refusal does not name who has the disk (%s): %s",
+			    n->index, peer->guest.who, why);
 }
 
 /* ---- requests ---- */
 
-/* A read waits for the older writes that it overlaps (request.h): it may return nothing older than those, nor than what was seen. */
+/* A read waits for the older writes that it overlaps (request.h): it may return nothing older than those,
+ * nor than what was seen. */
 static void read_floor(const struct node *n, struct guest_op *op)
 {
 	memcpy(op->floor, n->sim->history.seen + op->sector, op->req.sectors * sizeof(*op->floor));
@@ -165,7 +182,8 @@ static void read_floor(const struct node *n, struct guest_op *op)
 		if (!w->used || !w->write)
 			continue;
 		for (uint64_t k = w->sector; k < w->sector + w->req.sectors; k++)
-			if (k >= op->sector && k - op->sector < op->req.sectors && op->floor[k - op->sector] < w->write)
+			if (k >= op->sector && k - op->sector < op->req.sectors &&
+			    op->floor[k - op->sector] < w->write)
 				op->floor[k - op->sector] = w->write;
 	}
 }
@@ -194,11 +212,15 @@ static void check_flushed(struct node *n, const struct guest_op *op)
 		const struct node *at = &s->node[i];
 
 		if (at->disk.flush_started < op->at)
-			sim_violate(s, ORACLE_FLUSH, "a flush of %lu us was answered, but node %d's disk has not flushed since",
-				    op->at, i);
+			sim_violate(
+				s, ORACLE_FLUSH,
+				"a flush of %lu us was answered, but node %d's disk has not flushed since",
+				op->at, i);
 		for (uint64_t k = 0; k < s->volume && s->plan.cache && !s->failed; k++)
 			if (on_disk(at, k) < op->snapshot[k])
-				sim_violate(s, ORACLE_FLUSH, "a flush was answered, but on node %d sector %lu holds write %lu, not %lu",
+				sim_violate(s, ORACLE_FLUSH,
+					    "a flush was answered, but on node %d sector %lu holds write "
+					    "%lu, not %lu",
 					    i, k, on_disk(at, k), op->snapshot[k]);
 	}
 	for (uint64_t k = 0; k < s->volume; k++)
@@ -213,7 +235,9 @@ static void check_written(struct node *n, const struct guest_op *op)
 
 	h->write[op->write].acknowledged = true;
 	if (node_peer(n)->meta.durable.base < h->epoch)
-		sim_violate(s, ORACLE_WRITER, "a write of epoch %lu is acknowledged, but the partner's superblock knows only epoch %lu",
+		sim_violate(s, ORACLE_WRITER,
+			    "a write of epoch %lu is acknowledged, but the partner's superblock knows only "
+			    "epoch %lu",
 			    h->epoch, node_peer(n)->meta.durable.base);
 	for (uint64_t k = op->sector; k < op->sector + op->req.sectors; k++) {
 		if (h->floor[k] < op->write)
@@ -222,7 +246,9 @@ static void check_written(struct node *n, const struct guest_op *op)
 			h->seen[k] = op->write;
 		for (int i = 0; i < SIM_NODES && !s->plan.cache; i++)
 			if (on_disk(&s->node[i], k) < op->write || on_disk(&s->node[i], k) == UINT64_MAX)
-				sim_violate(s, ORACLE_DURABLE, "write %lu (sectors %lu+%u) of node %d is acknowledged but not durable on node %d",
+				sim_violate(s, ORACLE_DURABLE,
+					    "write %lu (sectors %lu+%u) of node %d is acknowledged but not "
+					    "durable on node %d",
 					    op->write, op->sector, op->req.sectors, n->index, i);
 	}
 }
@@ -237,10 +263,13 @@ static void check_read(struct node *n, const struct guest_op *op)
 		uint64_t id = identify(s, op->data + (size_t)i * SECTOR_SIZE, sector);
 
 		if (id == UINT64_MAX)
-			sim_violate(s, ORACLE_READ, "node %d: a read of sector %lu returned bytes that nobody wrote there", n->index, sector);
+			sim_violate(s, ORACLE_READ,
+				    "node %d: a read of sector %lu returned bytes that nobody wrote there",
+				    n->index, sector);
 		else if (id < op->floor[i])
-			sim_violate(s, ORACLE_READ, "node %d: a read of sector %lu returned write %lu, older than %lu", n->index, sector,
-				    id, op->floor[i]);
+			sim_violate(s, ORACLE_READ,
+				    "node %d: a read of sector %lu returned write %lu, older than %lu",
+				    n->index, sector, id, op->floor[i]);
 		else if (h->seen[sector] < id)
 			h->seen[sector] = id;
 	}
@@ -249,9 +278,10 @@ static void check_read(struct node *n, const struct guest_op *op)
 void oracle_completed(struct node *n, struct guest_op *op, int rc)
 {
 	if (rc == -ECANCELED && n->guest.attach == ATTACH_RELEASING)
-		return;		/* the guest is gone; what had not begun never will */
+		return; /* the guest is gone; what had not begun never will */
 	if (rc) {
-		sim_violate(n->sim, ORACLE_GUEST_ERROR, "node %d: the guest got error %d for sector %lu", n->index, rc, op->sector);
+		sim_violate(n->sim, ORACLE_GUEST_ERROR, "node %d: the guest got error %d for sector %lu",
+			    n->index, rc, op->sector);
 		return;
 	}
 	if (op->req.op == REQUEST_READ)
@@ -263,21 +293,23 @@ void oracle_completed(struct node *n, struct guest_op *op, int rc)
 }
 
 /* A write takes effect on a volume. */
-void oracle_at_disk(struct vdisk *d, const struct request *req, uint64_t sector, const uint8_t *data, uint32_t sectors)
+void oracle_at_disk(struct vdisk *d, uint64_t sector, const uint8_t *data, uint32_t sectors)
 {
 	struct sim *s = d->node->sim;
 
-	(void)req;
 	for (uint32_t i = 0; i < sectors; i++) {
 		uint64_t id = identify(s, data + (size_t)i * SECTOR_SIZE, sector + i);
 		uint64_t old = identify(s, d->cached + (sector + i) * SECTOR_SIZE, sector + i);
 
 		if (id == UINT64_MAX)
-			sim_violate(s, ORACLE_ORDER, "node %d: sector %lu is being written with bytes that no guest wrote there",
-				    d->node->index, sector + i);
+			sim_violate(
+				s, ORACLE_ORDER,
+				"node %d: sector %lu is being written with bytes that no guest wrote there",
+				d->node->index, sector + i);
 		else if (id < old)
-			sim_violate(s, ORACLE_ORDER, "node %d: sector %lu: write %lu reaches the disk after write %lu", d->node->index,
-				    sector + i, id, old);
+			sim_violate(s, ORACLE_ORDER,
+				    "node %d: sector %lu: write %lu reaches the disk after write %lu",
+				    d->node->index, sector + i, id, old);
 	}
 }
 
@@ -292,16 +324,19 @@ void oracle_volumes(struct sim *s, const char *when)
 			uint64_t id = on_disk(&s->node[i], k);
 
 			if (id == UINT64_MAX || id < floor[k])
-				sim_violate(s, ORACLE_DURABLE, "%s: node %d: sector %lu holds write %ld, not %lu or newer", when, i, k,
-					    (long)id, floor[k]);
+				sim_violate(s, ORACLE_DURABLE,
+					    "%s: node %d: sector %lu holds write %ld, not %lu or newer", when,
+					    i, k, (long)id, floor[k]);
 		}
 }
 
 void oracle_replicas(struct sim *s, const char *when)
 {
 	for (uint64_t k = 0; k < s->volume && !s->failed; k++)
-		if (memcmp(s->node[0].disk.cached + k * SECTOR_SIZE, s->node[1].disk.cached + k * SECTOR_SIZE, SECTOR_SIZE))
-			sim_violate(s, ORACLE_REPLICAS, "%s: sector %lu holds write %ld on node 0, %ld on node 1", when, k,
+		if (memcmp(s->node[0].disk.cached + k * SECTOR_SIZE, s->node[1].disk.cached + k * SECTOR_SIZE,
+			   SECTOR_SIZE))
+			sim_violate(s, ORACLE_REPLICAS,
+				    "%s: sector %lu holds write %ld on node 0, %ld on node 1", when, k,
 				    (long)identify(s, s->node[0].disk.cached + k * SECTOR_SIZE, k),
 				    (long)identify(s, s->node[1].disk.cached + k * SECTOR_SIZE, k));
 }
@@ -329,11 +364,14 @@ void oracle_words(struct sim *s)
 			continue;
 		replicate_status(n->core, &n->status, sim_ms(s));
 		if (age > (cut ? 2 : 60) * SIM_SECOND && !n->status.frozen[0] && !n->status.disk_error)
-			sim_violate(s, ORACLE_LIVENESS, "node %d: a guest request waits for %lu ms and status does not say why", i,
-				    age / SIM_MS);
+			sim_violate(s, ORACLE_LIVENESS,
+				    "node %d: a guest request waits for %lu ms and status does not say why",
+				    i, age / SIM_MS);
 		if (age && (n->status.oldest_ms > age / SIM_MS + 2 || n->status.oldest_ms + 2 < age / SIM_MS))
-			sim_violate(s, ORACLE_CONTRACT, "node %d: status says that the oldest request waits for %lu ms; it is %lu", i,
-				    n->status.oldest_ms, age / SIM_MS);
+			sim_violate(
+				s, ORACLE_CONTRACT,
+				"node %d: status says that the oldest request waits for %lu ms; it is %lu", i,
+				n->status.oldest_ms, age / SIM_MS);
 	}
 }
 
@@ -346,8 +384,9 @@ static void check_served(struct node *n)
 		    node_peer(n)->status.connection == CONNECTION_CONNECTED;
 
 	n->guest.idle_checks = well && !replicate_ready(n->core) ? n->guest.idle_checks + 1 : 0;
-	if (n->guest.idle_checks > 8)
-		sim_violate(s, ORACLE_LIVENESS, "node %d: its guest is not served although nothing is wrong: %s", n->index,
+	if (n->guest.idle_checks > 3)
+		sim_violate(s, ORACLE_LIVENESS,
+			    "node %d: its guest is not served although nothing is wrong: %s", n->index,
 			    n->status.frozen);
 }
 

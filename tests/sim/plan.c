@@ -2,15 +2,17 @@
 /*
  * plan.c: which faults happen when.
  *
- * A schedule draws a mix of faults, their mean distance and its ending first; then faults come at random times.  Random times rarely hit
- * the short steps of a protocol, so one kind of fault is an ambush: it waits for the n-th time that a chosen packet is sent or received, or a
- * superblock write reaches a chosen step, and strikes at that very moment.
+ * A schedule draws a mix of faults, their mean distance and its ending first; then faults come at random
+ * times.  Random times rarely hit the short steps of a protocol, so one kind of fault is an ambush: it waits
+ * for the n-th time that a chosen packet is sent or received, or a superblock write reaches a chosen step,
+ * and strikes at that very moment.
  */
 #include "tests/sim/sim.h"
 
 static const unsigned int common[FAULT_COUNT] = {
-	[FAULT_CUT] = 20, [FAULT_CUT_LONG] = 8, [FAULT_NET_SLOW] = 5, [FAULT_CRASH] = 10, [FAULT_KILL] = 10, [FAULT_SB_SLOW] = 4,
-	[FAULT_SB_ERROR] = 4, [FAULT_DISK_ERROR] = 8, [FAULT_DISK_SLOW] = 5, [FAULT_RIVAL] = 8, [FAULT_DESTROY] = 4, [FAULT_STOP] = 4,
+	[FAULT_CUT] = 20,      [FAULT_CUT_LONG] = 8, [FAULT_NET_SLOW] = 5, [FAULT_CRASH] = 10,
+	[FAULT_KILL] = 10,     [FAULT_SB_SLOW] = 4,  [FAULT_SB_ERROR] = 4, [FAULT_DISK_ERROR] = 8,
+	[FAULT_DISK_SLOW] = 5, [FAULT_RIVAL] = 8,    [FAULT_DESTROY] = 4,  [FAULT_STOP] = 4,
 	[FAULT_AMBUSH] = 30,
 };
 
@@ -22,8 +24,9 @@ void plan_make(struct sim *s)
 	*p = (struct plan){ .ending = kind < 60 ? END_QUIET : kind < 85 ? END_PRIMARY : END_BOTH };
 	p->cache = sim_chance(s, 100);
 	p->duration = sim_between(s, 2, 8) * SIM_SECOND;
-	p->gap = sim_between(s, 30, 800) * SIM_MS;
-	for (int i = 0; i < FAULT_COUNT; i++)	/* a schedule has its own mix: some faults often, some not at all */
+	p->gap = sim_between(s, 30, sim_chance(s, 300) ? 2500 : 800) * SIM_MS;
+	for (int i = 0; i < FAULT_COUNT;
+	     i++) /* a schedule has its own mix: some faults often, some not at all */
 		p->weight[i] = common[i] * sim_random(s, 4);
 	p->weight[FAULT_CUT]++;
 	p->net_delay = sim_chance(s, 500) ? 300 : sim_between(s, 20, 5000);
@@ -60,7 +63,8 @@ static void node_heals(struct sim *s, struct event *e)
 	repair(e->node);
 }
 
-static void heal_in(struct sim *s, void (*heals)(struct sim *, struct event *), struct node *n, uint64_t low, uint64_t high)
+static void heal_in(struct sim *s, void (*heals)(struct sim *, struct event *), struct node *n, uint64_t low,
+		    uint64_t high)
 {
 	sim_in(s, sim_between(s, low, high) * SIM_MS, heals, n);
 }
@@ -85,7 +89,8 @@ static void arm(struct sim *s)
 
 	p->ambush.armed = true;
 	p->ambush.point = sim_random(s, 6);
-	p->ambush.arg = p->ambush.point <= POINT_RECEIVED ? sim_between(s, PACKET_HELLO, PACKET_PAIR) : sim_random(s, 3);
+	p->ambush.arg = p->ambush.point <= POINT_RECEIVED ? sim_between(s, PACKET_HELLO, PACKET_PAIR)
+							  : sim_random(s, 3);
 	if (p->ambush.point >= POINT_SUPERBLOCK && p->ambush.point <= POINT_SUPERBLOCK_DONE)
 		p->ambush.arg = 0;
 	p->ambush.skip = sim_random(s, 4);
@@ -222,7 +227,7 @@ static void strike_event(struct sim *s, struct event *e)
 	sim_note(s, n, "fault", f, 0, 0);
 	if (f == FAULT_AMBUSH) {
 		arm(s);
-		hit = false;	/* counted when it strikes */
+		hit = false; /* counted when it strikes */
 	} else if (f <= FAULT_NET_SLOW) {
 		hit = strike_network(s, f);
 	} else {
@@ -255,9 +260,10 @@ void plan_start(struct sim *s)
 		repair(&s->node[i]);
 	sim_in(s, sim_random(s, 2 * s->plan.gap), strike_event, NULL);
 	if (s->plan.ending == END_PRIMARY)
-		sim_in(s, s->plan.duration / 2 + sim_random(s, s->plan.duration / 2) + 1, primary_event, NULL);
+		sim_in(s, s->plan.duration / 2 + sim_random(s, s->plan.duration / 2) + 1, primary_event,
+		       NULL);
 	if (sim_chance(s, 300))
-		arm(s);		/* the first meeting of the pair is a chosen point too */
+		arm(s); /* the first meeting of the pair is a chosen point too */
 }
 
 void plan_stop(struct sim *s)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* queue.c: random numbers (xoshiro256**, seeded by splitmix64), and the events in the order of virtual time. */
+/* queue.c: random numbers (xoshiro256**, seeded by splitmix64), and the events in the order of virtual
+ * time. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -81,7 +82,8 @@ static void swap(struct event *a, struct event *b)
 	*b = t;
 }
 
-/* The caller fills in a, b, p of the event returned: it is where it belongs already, for these do not move it. */
+/* The caller fills in a, b, p of the event returned: it is where it belongs already, for these do not move
+ * it. */
 struct event *sim_at(struct sim *s, uint64_t at, void (*run)(struct sim *, struct event *), struct node *n)
 {
 	size_t i = s->heap_used++;
@@ -92,7 +94,9 @@ struct event *sim_at(struct sim *s, uint64_t at, void (*run)(struct sim *, struc
 		if (!s->heap)
 			abort();
 	}
-	s->heap[i] = (struct event){ .at = at, .order = s->order++, .run = run, .node = n, .life = n ? n->life : 0 };
+	s->heap[i] = (struct event){
+		.at = at, .order = s->order++, .run = run, .node = n, .life = n ? n->life : 0
+	};
 	while (i && before(&s->heap[i], &s->heap[(i - 1) / 2])) {
 		swap(&s->heap[i], &s->heap[(i - 1) / 2]);
 		i = (i - 1) / 2;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * schedule.c: one schedule: a pair that has just been created meets, guests come and go under faults; then the faults stop, and what must
- * come true in the end is waited for, in virtual time, with a bound.
+ * schedule.c: one schedule: a pair that has just been created meets, guests come and go under faults; then
+ * the faults stop, and what must come true in the end is waited for, in virtual time, with a bound.
  *
- *   quiet ending      every request is answered, guests leave, the volumes are equal, and either node can start a guest again
- *   a Primary died    both nodes refuse in words, no claim is granted, no acknowledged write is missing on either disk
+ *   quiet ending      requests are answered, guests leave, the volumes are equal, either node can start a guest
+ *   a Primary died    both nodes refuse in words, no claim is granted, no acknowledged write is missing
  *   power cut of both then one of these two, by what the superblocks say
  */
 #include <inttypes.h>
@@ -15,8 +15,8 @@
 
 #include "tests/sim/sim.h"
 
-#define BOUND (60 * SIM_SECOND)		/* virtual time in which the end must come true */
-#define EVENTS_MAX 3000000ull		/* of a schedule; more is a loop */
+#define BOUND (60 * SIM_SECOND) /* virtual time in which the end must come true */
+#define EVENTS_MAX 3000000ull /* of a schedule; more is a loop */
 
 uint64_t sim_ms(const struct sim *s)
 {
@@ -38,7 +38,8 @@ static void hash(struct sim *s, uint64_t x)
 
 static void print_line(const struct line *l)
 {
-	printf("  %10.6f s  %c  %-18s", (double)l->at / SIM_SECOND, l->node < 0 ? '-' : '0' + l->node, l->what);
+	printf("  %10.6f s  %c  %-18s", (double)l->at / SIM_SECOND, l->node < 0 ? '-' : '0' + l->node,
+	       l->what);
 	if (l->text[0])
 		printf(" %s\n", l->text);
 	else
@@ -108,7 +109,8 @@ static bool run_until(struct sim *s, bool (*done)(struct sim *), uint64_t until)
 {
 	while (!s->failed && !(done && done(s))) {
 		if (s->events > EVENTS_MAX)
-			sim_violate(s, ORACLE_LIVENESS, "more than %llu events in one schedule: a loop", EVENTS_MAX);
+			sim_violate(s, ORACLE_LIVENESS, "more than %llu events in one schedule: a loop",
+				    EVENTS_MAX);
 		if (!sim_step(s, until)) {
 			s->now = until;
 			return done && done(s);
@@ -121,12 +123,16 @@ static void expect(struct sim *s, bool (*done)(struct sim *), enum oracle o, con
 {
 	if (s->failed || run_until(s, done, s->now + BOUND) || s->failed)
 		return;
-	sim_violate(s, o, "within a minute after the last fault it does not come true that %s.  node 0: %s, %s, guest %d, %u in flight, "
-		    "frozen '%s', why '%s'.  node 1: %s, %s, guest %d, %u in flight, frozen '%s', why '%s'", what,
-		    connection_state_name(s->node[0].status.connection), attachment_state_name(s->node[0].status.attachment),
-		    s->node[0].guest.attach, s->node[0].guest.inflight, s->node[0].status.frozen, s->node[0].status.why,
-		    connection_state_name(s->node[1].status.connection), attachment_state_name(s->node[1].status.attachment),
-		    s->node[1].guest.attach, s->node[1].guest.inflight, s->node[1].status.frozen, s->node[1].status.why);
+	sim_violate(s, o,
+		    "within a minute after the last fault it does not come true that %s.  node 0: %s, %s, "
+		    "guest %d, %u in flight, "
+		    "frozen '%s', why '%s'.  node 1: %s, %s, guest %d, %u in flight, frozen '%s', why '%s'",
+		    what, connection_state_name(s->node[0].status.connection),
+		    attachment_state_name(s->node[0].status.attachment), s->node[0].guest.attach,
+		    s->node[0].guest.inflight, s->node[0].status.frozen, s->node[0].status.why,
+		    connection_state_name(s->node[1].status.connection),
+		    attachment_state_name(s->node[1].status.attachment), s->node[1].guest.attach,
+		    s->node[1].guest.inflight, s->node[1].status.frozen, s->node[1].status.why);
 }
 
 static bool both_connected(struct sim *s)
@@ -148,10 +154,12 @@ static bool guests_gone(struct sim *s)
 
 static bool at_rest(struct sim *s)
 {
-	int held = (s->node[0].meta.durable.token == TOKEN_HELD) + (s->node[1].meta.durable.token == TOKEN_HELD);
+	int held = (s->node[0].meta.durable.token == TOKEN_HELD) +
+		   (s->node[1].meta.durable.token == TOKEN_HELD);
 
-	return held == 1 && vnet_whole(s) && !s->node[0].stopping && !s->node[1].stopping && both_connected(s) && guests_gone(s) && !s->node[0].disk.inflight && !s->node[1].disk.inflight &&
-	       !s->node[0].meta.step && !s->node[1].meta.step;
+	return held == 1 && vnet_whole(s) && !s->node[0].stopping && !s->node[1].stopping &&
+	       both_connected(s) && guests_gone(s) && !s->node[0].disk.inflight &&
+	       !s->node[1].disk.inflight && !s->node[0].meta.step && !s->node[1].meta.step;
 }
 
 static bool claims_answered(struct sim *s)
@@ -164,7 +172,8 @@ static bool guests_progress(struct sim *s)
 	for (int i = 0; i < SIM_NODES; i++) {
 		struct guest *g = &s->node[i].guest;
 
-		if (g->attach == ATTACH_ACTIVATING || (g->attach == ATTACH_ACTIVE && !g->leaving && g->answered < 20))
+		if (g->attach == ATTACH_ACTIVATING ||
+		    (g->attach == ATTACH_ACTIVE && !g->leaving && g->answered < 20))
 			return false;
 	}
 	return true;
@@ -194,8 +203,9 @@ static void come_to_rest(struct sim *s)
 /* A guest can be started here, and its requests are answered. */
 static bool probed(struct sim *s)
 {
-	return guests_gone(s) || (claims_answered(s) && guests_progress(s) &&
-	       (s->node[0].guest.attach == ATTACH_ACTIVE || s->node[1].guest.attach == ATTACH_ACTIVE));
+	return guests_gone(s) ||
+	       (claims_answered(s) && guests_progress(s) &&
+		(s->node[0].guest.attach == ATTACH_ACTIVE || s->node[1].guest.attach == ATTACH_ACTIVE));
 }
 
 static void probe(struct sim *s, struct node *n)
@@ -206,7 +216,8 @@ static void probe(struct sim *s, struct node *n)
 	vguest_claim(n);
 	expect(s, probed, ORACLE_LIVENESS, "a guest runs that was started at rest");
 	if (!s->failed && n->guest.attach != ATTACH_ACTIVE)
-		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim at rest was refused (error %d)", n->index, n->guest.claim_rc);
+		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim at rest was refused (error %d)", n->index,
+			    n->guest.claim_rc);
 	come_to_rest(s);
 }
 
@@ -229,7 +240,8 @@ static void refuse(struct sim *s, struct node *n)
 	vguest_claim(n);
 	expect(s, claims_answered, ORACLE_LIVENESS, "a claim on an unclean pair is answered");
 	if (!s->failed && n->guest.attach != ATTACH_NONE)
-		sim_violate(s, ORACLE_UNCLEAN, "node %d: a claim was granted although a Primary has died", n->index);
+		sim_violate(s, ORACLE_UNCLEAN, "node %d: a claim was granted although a Primary has died",
+			    n->index);
 }
 
 static void end_unclean(struct sim *s)
@@ -257,7 +269,7 @@ static void end(struct sim *s)
 	if (s->plan.ending == END_BOTH)
 		power_cut_of_both(s);
 	if (s->plan.cache && s->plan.ending == END_BOTH)
-		return;		/* what no flush covered is gone; there is nothing to go on with */
+		return; /* what no flush covered is gone; there is nothing to go on with */
 	if (s->history.primary_died)
 		end_unclean(s);
 	else

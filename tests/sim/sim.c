@@ -4,9 +4,10 @@
  *
  *   sim [--seed N] [--seeds N] [--seconds S] [--mutant NAME] [--trace] [--coverage] [--self-test DIR]
  *
- * Runs schedules from seed N on, until there were --seeds of them or --seconds have passed; every 64th one twice, to see that it is
- * reproducible.  The exit code is 0 if no oracle objected, 1 if one did, 2 for a usage error.  --self-test runs every mutant that DIR
- * describes and succeeds if each is found by an oracle that its file names.
+ * Runs schedules from seed N on, until there were --seeds of them or --seconds have passed; every 64th one
+ * twice, to see that it is reproducible.  The exit code is 0 if no oracle objected, 1 if one did, 2 for a
+ * usage error.  --self-test runs every mutant that DIR describes and succeeds if each is found by an oracle
+ * that its file names.
  */
 #include <dirent.h>
 #include <getopt.h>
@@ -18,7 +19,7 @@
 
 #include "tests/sim/sim.h"
 
-#define MUTANT_SEEDS 300u		/* a planted bug that so many schedules do not find is a failure of the simulator */
+#define MUTANT_SEEDS 300u /* a planted bug that so many schedules do not find is a failure of the simulator */
 
 struct options {
 	uint64_t seed, seeds, seconds;
@@ -45,13 +46,14 @@ static void report(const struct sim *s, const char *program)
 {
 	char m[64];
 
-	printf("sim: VIOLATION of '%s', seed %" PRIu64 ", event %" PRIu64 ", after %.6f s: %s\n", oracle_name(s->oracle), s->seed,
-	       s->events, (double)s->now / SIM_SECOND, s->violation);
+	printf("sim: VIOLATION of '%s', seed %" PRIu64 ", event %" PRIu64 ", after %.6f s: %s\n",
+	       oracle_name(s->oracle), s->seed, s->events, (double)s->now / SIM_SECOND, s->violation);
 	if (!s->trace) {
 		printf("the last %u lines of the trace (time, node, what):\n", SIM_TRACE);
 		sim_print_trace(s);
 	}
-	printf("to see it again: %s --seed %" PRIu64 " --seeds 1 --trace%s\n", program, s->seed, option_mutant(s, m, sizeof(m)));
+	printf("to see it again: %s --seed %" PRIu64 " --seeds 1 --trace%s\n", program, s->seed,
+	       option_mutant(s, m, sizeof(m)));
 }
 
 static bool reproducible(struct sim *s, const struct options *o)
@@ -77,10 +79,12 @@ static void print_coverage(const struct totals *t)
 	for (int i = 0; i < FAULT_COUNT; i++)
 		printf("  fault %-32s %10" PRIu64 "\n", fault[i], t->fault[i]);
 	for (unsigned int i = 16; i < 27; i++)
-		printf("  packet %-12s arrived %10" PRIu64 "  lost %10" PRIu64 "\n", packet_name(i), t->delivered[i], t->lost[i]);
+		printf("  packet %-12s arrived %10" PRIu64 "  lost %10" PRIu64 "\n", packet_name(i),
+		       t->delivered[i], t->lost[i]);
 	for (int i = 0; i < CONNECTION_STATE_COUNT; i++)
 		printf("  connection %-16s entered %10" PRIu64 "\n", connection_state_name(i), t->states[i]);
-	printf("  claims %" PRIu64 ": granted %" PRIu64 ", refused %" PRIu64 "; activations %" PRIu64 "; Primaries that died %" PRIu64 "\n",
+	printf("  claims %" PRIu64 ": granted %" PRIu64 ", refused %" PRIu64 "; activations %" PRIu64
+	       "; Primaries that died %" PRIu64 "\n",
 	       t->claims, t->granted, t->refused, t->activations, t->primaries);
 }
 
@@ -90,7 +94,7 @@ static int run(const struct options *o, const char *program)
 	struct totals t = { 0 };
 	double start = seconds_now();
 
-	for (uint64_t seed = o->seed; ; seed++) {
+	for (uint64_t seed = o->seed;; seed++) {
 		if (o->seeds ? seed - o->seed >= o->seeds : seconds_now() - start >= (double)o->seconds)
 			break;
 		if (o->seconds && seconds_now() - start >= (double)o->seconds)
@@ -105,7 +109,8 @@ static int run(const struct options *o, const char *program)
 	}
 	if (o->coverage)
 		print_coverage(&t);
-	printf("sim: %" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " guest operations, %" PRIu64 " faults, 0 violations, %.1f s\n",
+	printf("sim: %" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " guest operations, %" PRIu64
+	       " faults, 0 violations, %.1f s\n",
 	       t.schedules, t.events, t.guest_ops, t.faults, seconds_now() - start);
 	return 0;
 }
@@ -156,8 +161,8 @@ static bool hunt(const char *name, const char *oracles)
 		if (!s.failed)
 			continue;
 		printf("%s - %s: found by '%s', seed %" PRIu64 ", event %" PRIu64 ", %.1f s: %s\n",
-		       listed(oracles, oracle_name(s.oracle)) ? "ok" : "not ok", name, oracle_name(s.oracle), seed, s.events,
-		       seconds_now() - start, s.violation);
+		       listed(oracles, oracle_name(s.oracle)) ? "ok" : "not ok", name, oracle_name(s.oracle),
+		       seed, s.events, seconds_now() - start, s.violation);
 		return listed(oracles, oracle_name(s.oracle));
 	}
 	printf("not ok - %s: not found in %u schedules\n", name, MUTANT_SEEDS);
@@ -204,8 +209,11 @@ static int self_test(const char *directory)
 
 static void usage(const char *program)
 {
-	fprintf(stderr, "usage: %s [--seed N] [--seeds N] [--seconds S] [--mutant NAME] [--trace] [--coverage] [--self-test DIR]\n"
-		"mutants:", program);
+	fprintf(stderr,
+		"usage: %s [--seed N] [--seeds N] [--seconds S] [--mutant NAME] [--trace] [--coverage] "
+		"[--self-test DIR]\n"
+		"mutants:",
+		program);
 	for (int m = MUTANT_NONE + 1; m < MUTANT_COUNT; m++)
 		fprintf(stderr, " %s", mutant_name(m));
 	fputc('\n', stderr);
@@ -259,9 +267,9 @@ static void set(struct options *o, int c, const char *program)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "seed", required_argument, NULL, 's' }, { "seeds", required_argument, NULL, 'n' },
-		{ "seconds", required_argument, NULL, 'S' }, { "mutant", required_argument, NULL, 'm' },
-		{ "trace", no_argument, NULL, 't' }, { "coverage", no_argument, NULL, 'c' },
+		{ "seed", required_argument, NULL, 's' },      { "seeds", required_argument, NULL, 'n' },
+		{ "seconds", required_argument, NULL, 'S' },   { "mutant", required_argument, NULL, 'm' },
+		{ "trace", no_argument, NULL, 't' },	       { "coverage", no_argument, NULL, 'c' },
 		{ "self-test", required_argument, NULL, 'T' }, { 0 },
 	};
 	struct options o = { .seed = 1 };

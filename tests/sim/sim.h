@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sim.h: the deterministic simulator: two cores (backend/replicate.c, the very objects of the daemon) on virtual disks, virtual
- * metadata, a virtual network and a virtual guest, from one seed.
+ * sim.h: the deterministic simulator: two cores (backend/replicate.c, the very objects of the daemon) on
+ * virtual disks, virtual metadata, a virtual network and a virtual guest, from one seed.
  *
  *   sim.c     command line, self-test of the mutants, totals
- *   schedule.c one schedule from start to end, trace
+ *   schedule.c  one schedule from start to end, trace
  *   queue.c   events by virtual time, random numbers
  *   plan.c    which faults happen when (the fault plan), and ambushes at chosen points of the protocol
  *   node.c    one host: the actions of the core (struct replicate_ops), crash and restart
  *   vdisk.c   the volume: latency, reordering, errors that heal, what a power cut loses or tears
  *   vmeta.c   the two superblock copies
- *   vnet.c    connections: packets in order within one, lost at a cut, a cut that each side notices at its own time
+ *   vnet.c    connections: packets in order, lost at a cut, which each side notices at its own time
  *   vguest.c  attach and detach, reads, writes and flushes that overlap
  *   oracle.c  what must hold (P1, P2, P3, P7); the first violation ends the schedule
- *   mutant.c  planted bugs, switched on at run time; one file each in mutants/ says what is broken and which oracle must find it
+ *   mutant.c  planted bugs, run-time switches; mutants/ says what each breaks and which oracle must find it
  *
- * Rules that keep a schedule reproducible: no wall clock, no address, no uninitialised byte ever reaches a decision; every choice
- * comes from sim_random(); events at the same time run in the order in which they were queued.
+ * Rules that keep a schedule reproducible: no wall clock, no address, no uninitialised byte ever reaches a
+ * decision; every choice comes from sim_random(); events at the same time run in the order in which they were
+ * queued.
  */
 #ifndef DRBDX_TESTS_SIM_SIM_H
 #define DRBDX_TESTS_SIM_SIM_H
@@ -46,12 +47,12 @@ struct node;
 /* ---- oracles: the names that a mutant's file may expect ---- */
 #define ORACLES(X) \
 	X(DURABLE,	"durable",	"P1: an acknowledged write is durable on both disks") \
-	X(READ,		"read",		"a read returns the last acknowledged write or a concurrent one, never an older one again") \
+	X(READ,		"read",		"a read returns nothing older than what was acknowledged or read") \
 	X(REPLICAS,	"replicas",	"P3: nothing in flight: both volumes are identical") \
-	X(WRITER,	"writer",	"P2: one node executes guest requests; a token is held once; an epoch runs on one node") \
-	X(ORDER,	"order",	"P3: overlapping writes reach both disks in one order, each once, with the guest's bytes") \
+	X(WRITER,	"writer",	"P2: one node executes; one token; an epoch runs on one node") \
+	X(ORDER,	"order",	"P3: overlapping writes: one order, each once, the guest's bytes") \
 	X(FLUSH,	"flush",	"P1: an answered flush has flushed both disks") \
-	X(LIVENESS,	"liveness",	"P7: nothing waits for ever, or in silence; a claim is answered within its bound") \
+	X(LIVENESS,	"liveness",	"P7: nothing waits for ever or in silence; claims have a bound") \
 	X(GUEST_ERROR,	"guest-error",	"the guest never sees an error") \
 	X(UNCLEAN,	"unclean",	"a Primary that died is refused in words, and only that") \
 	X(CONTRACT,	"contract",	"the core and its surroundings keep to replicate.h and wire.h")
@@ -94,7 +95,8 @@ struct event {
 	uint64_t at, order;
 	void (*run)(struct sim *s, struct event *e);
 	struct node *node;
-	uint64_t life;		/* the node's life in which it was queued; ignored in a later one if `mortal` */
+	/* the node's life in which it was queued; ignored in a later one if `mortal` */
+	uint64_t life;
 	bool mortal;
 	uint64_t a, b;
 	void *p;		/* owned by the event, freed after run() unless that set it to NULL */
@@ -111,10 +113,12 @@ struct vdisk {
 	uint64_t sectors;
 	uint8_t *durable, *cached;	/* what a power cut leaves; what a read sees */
 	bool *dirty;			/* cached differs from durable, per sector */
-	bool dsync;			/* writes are durable when done; otherwise only a flush makes them so */
+	/* writes are durable when done; otherwise only a flush makes them so */
+	bool dsync;
 	uint64_t latency, errors;	/* microseconds; errors in 1000 requests */
 	uint64_t life;			/* power cuts so far */
-	uint64_t flush_started, flushes;	/* when the last flush to be finished was submitted; how many */
+	/* when the last flush to be finished was submitted; how many */
+	uint64_t flush_started, flushes;
 	struct vdisk_op *ops;		/* at the device */
 	unsigned int inflight;
 };
@@ -122,7 +126,8 @@ int vdisk_init(struct vdisk *d, struct node *n, uint64_t sectors, bool dsync);
 void vdisk_dispose(struct vdisk *d);
 void vdisk_submit(struct vdisk *d, struct request *req);
 void vdisk_power_cut(struct vdisk *d);	/* what was not durable is lost, kept or torn */
-void vdisk_orphan(struct vdisk *d);	/* the daemon was killed: the kernel finishes what it has, nobody hears of it */
+/* the daemon was killed: the kernel finishes what it has, nobody hears of it */
+void vdisk_orphan(struct vdisk *d);
 
 /* ---- the metadata (vmeta.c) ---- */
 struct vmeta {
@@ -164,7 +169,9 @@ bool vnet_whole(struct sim *s);
 void vnet_node_died(struct node *n);
 
 /* ---- the guest (vguest.c) ---- */
-enum attach { ATTACH_NONE, ATTACH_CLAIMING, ATTACH_CLAIMED, ATTACH_ACTIVATING, ATTACH_ACTIVE, ATTACH_RELEASING };
+enum attach {
+	ATTACH_NONE, ATTACH_CLAIMING, ATTACH_CLAIMED, ATTACH_ACTIVATING, ATTACH_ACTIVE, ATTACH_RELEASING,
+};
 struct guest_op {
 	struct request req;
 	bool used;
@@ -172,22 +179,26 @@ struct guest_op {
 	uint64_t sector;		/* as the guest meant it (a mutant changes req.sector) */
 	uint64_t at;			/* when it was submitted */
 	uint64_t floor[SIM_REQUEST_SECTORS];	/* reads: nothing older may be returned */
-	uint64_t snapshot[SIM_VOLUME_MAX];	/* flushes: the newest acknowledged write of each sector at submission */
+	/* flushes: the newest acknowledged write of each sector at submission */
+	uint64_t snapshot[SIM_VOLUME_MAX];
 	uint8_t *data;
 };
 struct guest {
 	enum attach attach;
 	char who[64];
 	unsigned int serial, depth, inflight, lifetime;
-	bool leaving, stalled, settled;	/* leaving: submits nothing more; stalled: waits for the resume action */
+	/* leaving: submits nothing more; stalled: waits for the resume action */
+	bool leaving, stalled;
 	bool next;			/* a claim was made while the last guest is being released */
 	char next_who[64];
-	bool busy_asked;		/* a second claim on the same node was made and is to be answered -EBUSY */
+	/* a second claim on the same node was made and is to be answered -EBUSY */
+	bool busy_asked;
 	bool witnessed;			/* since the claim the link was whole and the partner had a guest, */
 	bool fair;			/* or it had none and nothing was slow */
 	uint64_t idle_since;		/* when the last attachment ended */
 	int claim_rc;
-	unsigned int idle_checks;	/* how often in a row the core was not ready although nothing was wrong */
+	/* how often in a row the core was not ready although nothing was wrong */
+	unsigned int idle_checks;
 	uint64_t claims, answered, think;
 	struct guest_op op[SIM_GUEST_SLOTS];
 };
@@ -255,12 +266,16 @@ enum fault {
 #undef X
 	FAULT_COUNT
 };
-enum point { POINT_SENT, POINT_RECEIVED, POINT_SUPERBLOCK, POINT_SUPERBLOCK_HALF, POINT_SUPERBLOCK_DONE, POINT_DISK };
+enum point {
+	POINT_SENT, POINT_RECEIVED, POINT_SUPERBLOCK, POINT_SUPERBLOCK_HALF, POINT_SUPERBLOCK_DONE,
+	POINT_DISK,
+};
 enum ending { END_QUIET, END_PRIMARY, END_BOTH };
 struct plan {
 	bool stopped;
 	enum ending ending;
-	bool cache;			/* volumes with a volatile cache: only flushed writes count, no crash before the end */
+	/* volumes with a volatile cache: only flushed writes count, no crash before the end */
+	bool cache;
 	uint64_t duration, gap;
 	uint64_t net_delay, disk_latency, sb_latency;	/* when nothing is slow */
 	unsigned int slow;		/* nodes whose disk or metadata is slow or fails now */
@@ -288,7 +303,7 @@ void oracle_fill(uint8_t *data, uint64_t write, uint64_t sector, uint32_t sector
 uint64_t oracle_write(struct sim *s, uint64_t sector, uint32_t sectors);
 void oracle_submitted(struct node *n, struct guest_op *op);
 void oracle_completed(struct node *n, struct guest_op *op, int rc);
-void oracle_at_disk(struct vdisk *d, const struct request *req, uint64_t sector, const uint8_t *data, uint32_t sectors);
+void oracle_at_disk(struct vdisk *d, uint64_t sector, const uint8_t *data, uint32_t sectors);
 void oracle_superblocks(struct sim *s);
 void oracle_state(struct node *n);
 void oracle_claimed(struct node *n, int rc, const char *why);
@@ -301,7 +316,8 @@ void oracle_monitor(struct sim *s);
 struct line { uint64_t at; int node; const char *what; uint64_t a, b, c; char text[112]; };
 struct totals {
 	uint64_t schedules, events, guest_ops, faults, primaries, fault[FAULT_COUNT];
-	uint64_t delivered[32], lost[32], states[CONNECTION_STATE_COUNT], claims, granted, refused, activations;
+	uint64_t delivered[32], lost[32], states[CONNECTION_STATE_COUNT];
+	uint64_t claims, granted, refused, activations;
 };
 struct sim {
 	uint64_t seed, now, order, events, hash;
@@ -329,8 +345,10 @@ uint64_t sim_random(struct sim *s, uint64_t below);			/* 0 … below - 1; 0 if b
 uint64_t sim_between(struct sim *s, uint64_t low, uint64_t high);	/* both included */
 bool sim_chance(struct sim *s, unsigned int in1000);
 struct event *sim_at(struct sim *s, uint64_t at, void (*run)(struct sim *, struct event *), struct node *n);
-struct event *sim_in(struct sim *s, uint64_t delay, void (*run)(struct sim *, struct event *), struct node *n);
-/* The event returned by sim_at() is to be filled in before the next call; sim_mortal() makes it die with the node's present life. */
+struct event *sim_in(struct sim *s, uint64_t delay, void (*run)(struct sim *, struct event *),
+		     struct node *n);
+/* The event returned by sim_at() is to be filled in before the next call; sim_mortal() makes it die with
+ * the node's present life. */
 void sim_mortal(struct event *e);
 bool sim_step(struct sim *s, uint64_t until);
 void sim_drop_events(struct sim *s);

@@ -2,10 +2,11 @@
 /*
  * vdisk.c: the volume of one node.
  *
- * A request is submitted, takes effect at one moment and is answered at a later one; both delays are random, so requests overtake each
- * other.  With `dsync` a write is durable when it takes effect; without, a flush that is submitted after it took effect makes it so.
- * A power cut leaves of each write at the device nothing, everything, or some of its blocks, and of the cache any mixture.  A block is
- * never torn inside: disks promise as much.
+ * A request is submitted, takes effect at one moment and is answered at a later one; both delays are random,
+ * so requests overtake each other.  With `dsync` a write is durable when it takes effect; without, a flush
+ * that is submitted after it took effect makes it so. A power cut leaves of each write at the device nothing,
+ * everything, or some of its blocks, and of the cache any mixture.  A block is never torn inside: disks
+ * promise as much.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ struct vdisk_op {
 	struct vdisk_op *next;
 	struct request *req;
 	enum request_op op;
-	bool preflush, fake;		/* fake: nobody waits for it (a mutant's) */
+	bool preflush, fake; /* fake: nobody waits for it (a mutant's) */
 	bool orphan;
 	uint64_t sector, submitted;
 	uint32_t sectors;
@@ -111,7 +112,8 @@ static void answer(struct vdisk *d, struct vdisk_op *o)
 		node_disk_done(d->node, req, rc);
 }
 
-/* Events carry the op's address in `a`; a power cut frees the ops and makes their events stale through `b`. */
+/* Events carry the op's address in `a`; a power cut frees the ops and makes their events stale through
+ * `b`. */
 static void answer_event(struct sim *s, struct event *e)
 {
 	struct vdisk *d = &e->node->disk;
@@ -127,7 +129,8 @@ static void check_buffer(struct vdisk *d, const struct vdisk_op *o)
 	if (o->op != REQUEST_WRITE || o->orphan || o->fake)
 		return;
 	if (memcmp(o->req->data, o->data, (size_t)o->sectors * SECTOR_SIZE))
-		sim_violate(d->node->sim, ORACLE_ORDER, "node %d: a buffer changed while its write of sector %lu was at the disk",
+		sim_violate(d->node->sim, ORACLE_ORDER,
+			    "node %d: a buffer changed while its write of sector %lu was at the disk",
 			    d->node->index, o->sector);
 }
 
@@ -144,7 +147,7 @@ static void take_effect(struct vdisk *d, struct vdisk_op *o)
 	}
 	if (o->op == REQUEST_WRITE) {
 		check_buffer(d, o);
-		oracle_at_disk(d, o->req, o->sector, o->data, o->sectors);
+		oracle_at_disk(d, o->sector, o->data, o->sectors);
 		store(d, o->sector, o->data, o->sectors, d->dsync && !sim_is(d->node->sim, MUTANT_NO_DSYNC));
 	} else if (o->op == REQUEST_READ && !o->orphan) {
 		memcpy(o->req->data, d->cached + o->sector * SECTOR_SIZE, bytes);
@@ -191,7 +194,7 @@ static struct vdisk_op *new_op(struct vdisk *d, struct request *req)
 	o->req = req;
 	o->op = req->op;
 	o->preflush = req->op == REQUEST_WRITE && req->preflush;
-	o->sector = req->sector % d->sectors;	/* a mutant hides overlaps by adding multiples of the volume */
+	o->sector = req->sector % d->sectors; /* a mutant hides overlaps by adding multiples of the volume */
 	o->sectors = req->sectors;
 	o->submitted = d->node->sim->now;
 	if (bytes)
@@ -219,12 +222,14 @@ static bool sane(struct vdisk *d, const struct request *req)
 	if (req->op != REQUEST_FLUSH && req->sectors && req->sectors <= SIM_REQUEST_SECTORS &&
 	    req->sector % d->sectors + req->sectors <= d->sectors)
 		return true;
-	sim_violate(d->node->sim, ORACLE_CONTRACT, "node %d: impossible disk request: op %d sector %lu sectors %u",
-		    d->node->index, req->op, req->sector, req->sectors);
+	sim_violate(d->node->sim, ORACLE_CONTRACT,
+		    "node %d: impossible disk request: op %d sector %lu sectors %u", d->node->index, req->op,
+		    req->sector, req->sectors);
 	return false;
 }
 
-/* Answers a peer's request now, and does the work later, unnoticed: "acknowledged before durable", "flush answered early". */
+/* Answers a peer's request now, and does the work later, unnoticed: "acknowledged before durable", "flush
+ * answered early". */
 static bool perverted(struct vdisk *d, struct vdisk_op *o)
 {
 	struct sim *s = d->node->sim;
@@ -253,7 +258,10 @@ void vdisk_submit(struct vdisk *d, struct request *req)
 	struct sim *s = d->node->sim;
 	struct vdisk_op *o;
 
-	sim_note(s, d->node, req->op == REQUEST_READ ? "disk-read" : req->op == REQUEST_WRITE ? "disk-write" : "disk-flush",
+	sim_note(s, d->node,
+		 req->op == REQUEST_READ    ? "disk-read"
+		 : req->op == REQUEST_WRITE ? "disk-write"
+					    : "disk-flush",
 		 req->sector, req->sectors, req->id);
 	if (!sane(d, req))
 		return;
@@ -261,7 +269,8 @@ void vdisk_submit(struct vdisk *d, struct request *req)
 	if (perverted(d, o))
 		return;
 	start(d, o, 1 + sim_random(s, d->latency));
-	if (sim_is(s, MUTANT_DOUBLE_APPLY) && req->flags & REQUEST_FROM_PEER && req->op == REQUEST_WRITE && sim_chance(s, 50)) {
+	if (sim_is(s, MUTANT_DOUBLE_APPLY) && req->flags & REQUEST_FROM_PEER && req->op == REQUEST_WRITE &&
+	    sim_chance(s, 50)) {
 		o = new_op(d, req);
 		o->fake = true;
 		start(d, o, sim_between(s, 5, 200) * SIM_MS);

@@ -5,8 +5,9 @@
  *   NONE ─claim→ CLAIMING ─claimed→ CLAIMED ─activate→ ACTIVATING ─activated→ ACTIVE ─release→ RELEASING ─released→ NONE
  *                    └── refused → NONE     └──────── release (`add` undone) ──────────────────────┘
  *
- * The guest keeps up to `depth` requests in flight on a small volume, so that they often overlap.  When the core is not ready it waits
- * for the resume action and for nothing else: a ring that nobody looks at again would hang a real guest just so.
+ * The guest keeps up to `depth` requests in flight on a small volume, so that they often overlap.  When the
+ * core is not ready it waits for the resume action and for nothing else: a ring that nobody looks at again
+ * would hang a real guest just so.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +47,8 @@ static void make(struct node *n, struct guest_op *op)
 	op->sector = sim_random(s, area - length + 1) * s->block;
 	op->req.sector = op->sector;
 	op->req.sectors = (uint32_t)(length * s->block);
-	if (sim_is(s, MUTANT_SWAPPED_OVERLAP))	/* the core sees no overlap; disks take the sector modulo the volume */
+	/* The core sees no overlap; the disks take the sector modulo the volume. */
+	if (sim_is(s, MUTANT_SWAPPED_OVERLAP))
 		op->req.sector += sim_between(s, 0, 1000) * s->volume;
 	if (op->req.op == REQUEST_WRITE) {
 		op->write = oracle_write(s, op->sector, op->req.sectors);
@@ -60,14 +62,18 @@ static void pump(struct node *n)
 	struct sim *s = n->sim;
 	struct guest_op *op;
 
-	while (n->up && !s->failed && g->attach == ATTACH_ACTIVE && !g->leaving && !g->stalled && (op = free_slot(g))) {
+	while (n->up && !s->failed && g->attach == ATTACH_ACTIVE && !g->leaving && !g->stalled &&
+	       (op = free_slot(g))) {
 		g->stalled = !replicate_ready(n->core);
 		if (g->stalled)
 			return;
 		make(n, op);
 		g->inflight++;
-		sim_note(s, n, op->req.op == REQUEST_READ ? "guest-read" : op->req.op == REQUEST_WRITE ? "guest-write" :
-			 "guest-flush", op->sector, op->req.sectors, op->write);
+		sim_note(s, n,
+			 op->req.op == REQUEST_READ    ? "guest-read"
+			 : op->req.op == REQUEST_WRITE ? "guest-write"
+						       : "guest-flush",
+			 op->sector, op->req.sectors, op->write);
 		oracle_submitted(n, op);
 		replicate_submit(n->core, &op->req, sim_ms(s));
 		node_settle(n);
@@ -126,16 +132,17 @@ static void bound_event(struct sim *s, struct event *e)
 	struct guest *g = &e->node->guest;
 
 	if ((g->attach == ATTACH_CLAIMING || g->next) && g->claims == e->a)
-		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was not answered within its bound of %u ms", e->node->index,
-			    e->node->cfg.claim_timeout_ms);
+		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was not answered within its bound of %u ms",
+			    e->node->index, e->node->cfg.claim_timeout_ms);
 }
 
 static bool witness(const struct node *n)
 {
 	const struct node *peer = node_peer(n);
 
-	return vnet_whole(n->sim) && n->status.connection == CONNECTION_CONNECTED && peer->status.connection == CONNECTION_CONNECTED &&
-	       n->up && peer->up && !n->stopping && peer->guest.attach == ATTACH_ACTIVE;
+	return vnet_whole(n->sim) && n->status.connection == CONNECTION_CONNECTED &&
+	       peer->status.connection == CONNECTION_CONNECTED && n->up && peer->up && !n->stopping &&
+	       peer->guest.attach == ATTACH_ACTIVE;
 }
 
 void vguest_disturbed(struct sim *s)
@@ -148,9 +155,10 @@ static bool fair(const struct node *n)
 {
 	const struct node *peer = node_peer(n);
 
-	return vnet_whole(n->sim) && n->up && peer->up && !n->stopping && !peer->stopping && !n->sim->plan.slow &&
-	       n->status.connection == CONNECTION_CONNECTED && peer->status.connection == CONNECTION_CONNECTED &&
-	       !peer->guest.next && (peer->guest.attach == ATTACH_NONE || peer->guest.attach == ATTACH_RELEASING);
+	return vnet_whole(n->sim) && n->up && peer->up && !n->stopping && !peer->stopping &&
+	       !n->sim->plan.slow && n->status.connection == CONNECTION_CONNECTED &&
+	       peer->status.connection == CONNECTION_CONNECTED && !peer->guest.next &&
+	       (peer->guest.attach == ATTACH_NONE || peer->guest.attach == ATTACH_RELEASING);
 }
 
 static void ask(struct node *n, char *who, size_t size)
@@ -200,13 +208,15 @@ void vguest_claimed(struct node *n, int rc, const char *why)
 	if (g->busy_asked) {
 		g->busy_asked = false;
 		if (rc != -EBUSY || !why || !*why)
-			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim got error %d", n->index, rc);
+			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim got error %d", n->index,
+				    rc);
 		return;
 	}
 	if (g->attach == ATTACH_RELEASING) {
 		if (!rc || !why || !*why)
-			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: claimed(%d) during a release", n->index, rc);
-		g->next = false;	/* cancelled, or too late */
+			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: claimed(%d) during a release",
+				    n->index, rc);
+		g->next = false; /* cancelled, or too late */
 		return;
 	}
 	if (g->attach != ATTACH_CLAIMING) {
@@ -239,11 +249,12 @@ void vguest_activated(struct node *n, int rc, const char *why)
 	if (g->attach == ATTACH_RELEASING)
 		return;
 	if (g->attach != ATTACH_ACTIVATING || (rc && (!why || !*why))) {
-		sim_violate(s, ORACLE_CONTRACT, "node %d: activated(%d) unasked or without words", n->index, rc);
+		sim_violate(s, ORACLE_CONTRACT, "node %d: activated(%d) unasked or without words", n->index,
+			    rc);
 		return;
 	}
 	if (rc) {
-		g->attach = ATTACH_CLAIMED;	/* to be released */
+		g->attach = ATTACH_CLAIMED; /* to be released */
 		g->leaving = true;
 		return;
 	}
@@ -273,7 +284,8 @@ void vguest_released(struct node *n)
 
 	sim_note(n->sim, n, "released", g->inflight, 0, 0);
 	if (g->attach != ATTACH_RELEASING || g->inflight)
-		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: released() unasked or with %u requests in flight", n->index,
+		sim_violate(n->sim, ORACLE_CONTRACT,
+			    "node %d: released() unasked or with %u requests in flight", n->index,
 			    g->inflight);
 	g->idle_since = n->sim->now;
 	g->attach = g->next ? ATTACH_CLAIMING : ATTACH_NONE;
@@ -299,7 +311,8 @@ static void ask_twice(struct node *n)
 	n->guest.busy_asked = true;
 	replicate_claim(n->core, "guest other (a second start)", sim_ms(n->sim));
 	if (n->guest.busy_asked)
-		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim was not answered at once", n->index);
+		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim was not answered at once",
+			    n->index);
 	n->guest.busy_asked = false;
 	node_settle(n);
 }
@@ -308,11 +321,12 @@ static void manage(struct node *n)
 {
 	struct guest *g = &n->guest;
 	struct sim *s = n->sim;
-	bool rival = node_peer(n)->guest.attach != ATTACH_NONE;
+	enum attach there = node_peer(n)->guest.attach;
+	unsigned int wish = there == ATTACH_NONE ? 400 : there == ATTACH_RELEASING ? 200 : 20;
 
 	switch (g->attach) {
 	case ATTACH_NONE:
-		if (!s->plan.stopped && sim_chance(s, rival ? 20 : 400))
+		if (!s->plan.stopped && sim_chance(s, wish))
 			vguest_claim(n);
 		break;
 	case ATTACH_CLAIMING:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vmeta.c: the two superblock copies of one node.  A write goes to the older copy, then to the other one (metadata.h); a power cut in
- * between leaves the copy being written old, new or torn, and metadata_choose() has to find a whole one.
+ * vmeta.c: the two superblock copies of one node.  A write goes to the older copy, then to the other one
+ * (metadata.h); a power cut in between leaves the copy being written old, new or torn, and metadata_choose()
+ * has to find a whole one.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,7 +17,8 @@ static void choose(struct vmeta *m, int *newer)
 	int rc = metadata_choose(m->copy[0], m->copy[1], &sb, newer, &heal, why, sizeof(why));
 
 	if (rc)
-		sim_violate(m->node->sim, ORACLE_DURABLE, "node %d: no superblock copy is usable: %s", m->node->index, why);
+		sim_violate(m->node->sim, ORACLE_DURABLE, "node %d: no superblock copy is usable: %s",
+			    m->node->index, why);
 	else
 		m->durable = sb;
 }
@@ -61,7 +63,8 @@ static void step_event(struct sim *s, struct event *e)
 		tear(m);
 		choose(m, &newer);
 		m->step = 0;
-		sim_note(s, m->node, "superblock-error", m->durable.token, m->durable.epoch, m->durable.flags);
+		sim_note(s, m->node, "superblock-error", m->durable.token, m->durable.epoch,
+			 m->durable.flags);
 		oracle_superblocks(s);
 		replicate_superblock_done(m->node->core, -EIO, sim_ms(s));
 		node_settle(m->node);
@@ -105,7 +108,8 @@ void vmeta_write(struct vmeta *m, const struct superblock *sb)
 
 	sim_note(s, m->node, "superblock-write", sb->token, sb->epoch, sb->flags);
 	if (m->step) {
-		sim_violate(s, ORACLE_CONTRACT, "node %d: a superblock write while another one is under way", m->node->index);
+		sim_violate(s, ORACLE_CONTRACT, "node %d: a superblock write while another one is under way",
+			    m->node->index);
 		return;
 	}
 	pervert(m, &out);
@@ -119,7 +123,8 @@ void vmeta_write(struct vmeta *m, const struct superblock *sb)
 	plan_point(m->node, POINT_SUPERBLOCK, 0);
 }
 
-/* Power cut, or the daemon killed in the middle of a write (which then reaches the disk, or never started). */
+/* Power cut, or the daemon killed in the middle of a write (which then reaches the disk, or never
+ * started). */
 void vmeta_crash(struct vmeta *m, bool power)
 {
 	struct sim *s = m->node->sim;

@@ -2,10 +2,11 @@
 /*
  * vnet.c: connections between the two nodes.
  *
- * Packets of one connection arrive in order, after random delays, through wire_encode() and wire_decode().  A cut ends a connection: in
- * each direction packets are lost from that moment on, or still arrive until the receiver notices (one-sided cut); each side notices at
- * its own time, up to seconds apart.  A new connection can reach a side that has not noticed the end of the old one: it is told of the
- * end first, as the transport does.  What a side was told is what its core knows; nothing else of a connection is visible to it.
+ * Packets of one connection arrive in order, after random delays, through wire_encode() and wire_decode().  A
+ * cut ends a connection: in each direction packets are lost from that moment on, or still arrive until the
+ * receiver notices (one-sided cut); each side notices at its own time, up to seconds apart.  A new connection
+ * can reach a side that has not noticed the end of the old one: it is told of the end first, as the transport
+ * does.  What a side was told is what its core knows; nothing else of a connection is visible to it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,11 @@
 #include "tests/sim/sim.h"
 
 struct flight {
-	struct request *req;		/* until departure */
+	struct request *req; /* until departure */
 	uint8_t head[WIRE_HEADER + WIRE_BODY_MAX];
 	size_t head_length;
 	enum packet_type type;
-	struct packet packet;		/* until departure: encoded then, in the order of departures */
+	struct packet packet; /* until departure: encoded then, in the order of departures */
 	uint32_t payload;
 	uint8_t data[];
 };
@@ -42,11 +43,14 @@ static bool receive(struct node *n, struct connection *c, const struct flight *f
 	struct packet p;
 	char why[256] = "";
 	int length = wire_length(f->head);
-	int rc = length == (int)f->head_length ? wire_decode(f->head, c->received[n->index]++, &p, why, sizeof(why)) : -1;
+	int rc = length == (int)f->head_length
+			 ? wire_decode(f->head, c->received[n->index]++, &p, why, sizeof(why))
+			 : -1;
 
 	if (rc) {
-		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a packet of type %s does not decode (length %d of %zu): %s",
-			    n->index, packet_name(f->type), length, f->head_length, why);
+		sim_violate(n->sim, ORACLE_CONTRACT,
+			    "node %d: a packet of type %s does not decode (length %d of %zu): %s", n->index,
+			    packet_name(f->type), length, f->head_length, why);
 		return false;
 	}
 	node_receive(n, &p, f->data);
@@ -96,7 +100,8 @@ static void depart_event(struct sim *s, struct event *e)
 	if (f->head_length > sizeof(f->head))
 		abort();
 	e->p = NULL;
-	e = sim_at(s, later(&c->arrive[n->index], s->now + 1 + sim_random(s, s->net.delay)), arrive_event, node_peer(n));
+	e = sim_at(s, later(&c->arrive[n->index], s->now + 1 + sim_random(s, s->net.delay)), arrive_event,
+		   node_peer(n));
 	e->a = c->id;
 	e->p = f;
 }
@@ -110,7 +115,8 @@ static bool perverted(struct node *n, struct packet *p)
 		return true;
 	if (sim_is(s, MUTANT_FORGED_GIVE) && p->type == PACKET_WANT_REFUSE) {
 		p->type = PACKET_GIVE;
-		p->give = (struct packet_give){ .epoch = n->meta.durable.epoch + 1, .base = n->meta.durable.base };
+		p->give = (struct packet_give){ .epoch = n->meta.durable.epoch + 1,
+						.base = n->meta.durable.base };
 	}
 	return false;
 }
@@ -126,8 +132,8 @@ void vnet_send(struct node *n, const struct packet *p, struct request *req)
 	if (!c || c->closing[n->index])
 		return;
 	if (p->payload && (p->type != PACKET_DATA || !req || p->payload != req->sectors * SECTOR_SIZE)) {
-		sim_violate(s, ORACLE_CONTRACT, "node %d: %s sent with payload %u that is not its request's", n->index,
-			    packet_name(p->type), p->payload);
+		sim_violate(s, ORACLE_CONTRACT, "node %d: %s sent with payload %u that is not its request's",
+			    n->index, packet_name(p->type), p->payload);
 		return;
 	}
 	f = sim_memory(1, sizeof(*f) + payload);
@@ -141,7 +147,8 @@ void vnet_send(struct node *n, const struct packet *p, struct request *req)
 		return;
 	}
 	f->type = f->packet.type;
-	e = sim_at(s, later(&c->depart[n->index], s->now + sim_random(s, s->net.delay / 4 + 1)), depart_event, n);
+	e = sim_at(s, later(&c->depart[n->index], s->now + sim_random(s, s->net.delay / 4 + 1)), depart_event,
+		   n);
 	e->a = c->id;
 	e->p = f;
 	sim_mortal(e);
@@ -250,7 +257,7 @@ static void open_connection(struct sim *s)
 		e->a = id;
 		e->b = s->node[i].life;
 		c->carries[i] = true;
-		c->arrive[!i] = at;	/* nothing arrives here before */
+		c->arrive[!i] = at; /* nothing arrives here before */
 		s->net.announcing++;
 	}
 }
