@@ -113,8 +113,7 @@ $(B)/tests/sim/sim: $(SIM_OBJ) $(LIBRARY)
 # Fresh seeds for a while, the seeds that failed once, and every planted bug found.
 SIM_SECONDS ?= 20
 check-sim: $(B)/tests/sim/sim
-	$(Q)$(B)/tests/sim/sim --seconds $(SIM_SECONDS)
-	$(Q)$(B)/tests/sim/sim --self-test tests/sim/mutants
+	$(Q)tests/sim/check $(SIM_SECONDS)
 
 sim: $(B)/tests/sim/sim
 	$(Q)$(B)/tests/sim/sim --seconds $(or $(SECONDS),60)
@@ -138,7 +137,7 @@ check-fuzz: fuzz
 
 SCRIPTS := $(shell git ls-files 2>/dev/null | xargs -r grep -lE '^\#!/bin/(ba)?sh' 2>/dev/null)
 check-scripts:
-	$(Q)shellcheck $(SCRIPTS)
+	$(Q)shellcheck -x $(SCRIPTS)
 
 # ---- installation ----
 

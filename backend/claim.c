@@ -23,7 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct held { dev_t dev; ino_t ino; struct claim claim; unsigned int users; SLIST_ENTRY(held) link; };
+struct held { dev_t dev; ino_t ino; struct claim claim; bool shared; unsigned int users; SLIST_ENTRY(held) link; };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;		/* guards `all` */
 static SLIST_HEAD(, held) all = SLIST_HEAD_INITIALIZER(all);
@@ -93,7 +93,7 @@ static int open_exclusively(const char *path, const struct stat *st, struct clai
 	return rc;
 }
 
-static int open_new(const char *path, const struct stat *st, struct claim *out, char *why, size_t why_size)
+static int open_new(const char *path, const struct stat *st, bool shared, struct claim *out, char *why, size_t why_size)
 {
 	struct held *h = calloc(1, sizeof(*h));
 	int rc;
@@ -110,13 +110,14 @@ static int open_new(const char *path, const struct stat *st, struct claim *out, 
 	}
 	h->dev = S_ISBLK(st->st_mode) ? st->st_rdev : st->st_dev;
 	h->ino = S_ISBLK(st->st_mode) ? 0 : st->st_ino;
+	h->shared = shared;
 	h->users = 1;
 	SLIST_INSERT_HEAD(&all, h, link);
 	*out = h->claim;
 	return 0;
 }
 
-int claim_open(const char *path, struct claim *out, char *why, size_t why_size)
+int claim_open(const char *path, bool shared, struct claim *out, char *why, size_t why_size)
 {
 	struct stat st;
 	struct held *h;
@@ -134,11 +135,14 @@ int claim_open(const char *path, struct claim *out, char *why, size_t why_size)
 	}
 	pthread_mutex_lock(&lock);
 	h = find(&st);
-	if (h) {
+	if (h && !(h->shared && shared)) {
+		rc = -EBUSY;
+		snprintf(why, why_size, "%s is in use by another resource of this host", path);
+	} else if (h) {
 		h->users++;
 		*out = h->claim;
 	} else {
-		rc = open_new(path, &st, out, why, why_size);
+		rc = open_new(path, &st, shared, out, why, why_size);
 	}
 	pthread_mutex_unlock(&lock);
 	return rc;

@@ -8,6 +8,7 @@
 #ifndef DRBDX_BACKEND_CLAIM_H
 #define DRBDX_BACKEND_CLAIM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,8 +18,9 @@ struct claim {
 	uint32_t block_size;	/* logical block size: the unit of direct I/O, 512 or 4096 */
 };
 
-/* Any thread. Never blocks on another claimant. 0, -EBUSY (somebody has it), or another negative errno; words that name `path` in `why`. */
-int claim_open(const char *path, struct claim *out, char *why, size_t why_size);
+/* Any thread. Never blocks on another claimant. `shared`: a metadata device, on which several resources of this process have slots; a data disk has one
+ * user. 0, -EBUSY (somebody has it), or another negative errno; words that name `path` in `why`. */
+int claim_open(const char *path, bool shared, struct claim *out, char *why, size_t why_size);
 void claim_close(struct claim *claim);	/* idempotent */
 
 #endif

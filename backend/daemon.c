@@ -29,6 +29,7 @@ struct daemon_state {
 	char *path, *hostname;
 	struct mailbox *control;
 	struct held_config *current;
+	bool ending;			/* daemon_stop_all() was called: nothing is started any more */
 	TAILQ_HEAD(, running) running;
 };
 
@@ -158,9 +159,11 @@ const struct config_resource *daemon_each(struct daemon_state *d, size_t i, stru
 
 static int start(struct daemon_state *d, const struct config_resource *cfg, char *why, size_t why_size)
 {
-	struct running *run = calloc(1, sizeof(*run));
-	int rc = -ENOMEM;
+	struct running *run = d->ending ? NULL : calloc(1, sizeof(*run));
+	int rc = d->ending ? -ESHUTDOWN : -ENOMEM;
 
+	if (d->ending)
+		snprintf(why, why_size, "drbdxd is being stopped");
 	if (run)
 		rc = resource_start(cfg, d->control, &run->resource, why, why_size);
 	if (rc) {
@@ -220,7 +223,14 @@ int daemon_up(struct daemon_state *d, const char *name, char *why, size_t why_si
 	return find_running(d, name) ? 0 : start(d, cfg, why, why_size);
 }
 
+static void stop(struct daemon_state *d, struct running *run, bool force, resource_reply_fn *reply, void *ctx);
+
 struct stopping { struct daemon_state *d; struct running *run; resource_reply_fn *reply; void *ctx; };
+
+static void nobody(void *ctx, int rc, const char *why)
+{
+	(void)ctx, (void)rc, (void)why;
+}
 
 static void stopped(void *ctx, int rc, const char *why)
 {
@@ -229,6 +239,8 @@ static void stopped(void *ctx, int rc, const char *why)
 	free(ctx);
 	if (rc) {
 		s.run->stopping = false;
+		if (s.d->ending)	/* a `down` was refused while the daemon began to stop */
+			stop(s.d, s.run, true, nobody, NULL);
 	} else {
 		TAILQ_REMOVE(&s.d->running, s.run, link);
 		config_put(s.run->from);
@@ -267,6 +279,7 @@ size_t daemon_stop_all(struct daemon_state *d, resource_reply_fn *reply, void *c
 	struct running *run, *next;
 	size_t n = 0;
 
+	d->ending = true;
 	TAILQ_FOREACH_SAFE(run, &d->running, link, next) {
 		n++;
 		if (!run->stopping)

@@ -456,13 +456,11 @@ int devices_fd(const struct devices *d)
 	return d->store ? store_fd(d->store) : -1;
 }
 
-int devices_new(device_find_fn *find, void *find_ctx, struct mailbox *control, struct devices **out,
-		char *why, size_t why_size)
+int devices_new(device_find_fn *find, void *find_ctx, struct devices **out, char *why, size_t why_size)
 {
 	struct devices *d = calloc(1, sizeof(*d));
 	char text[RESOURCE_TEXT];
 
-	(void)control;		/* the resource's answers come through it, as callbacks */
 	if (!d) {
 		snprintf(why, why_size, "out of memory");
 		return -ENOMEM;
@@ -698,17 +696,4 @@ const char *devices_problem(const struct devices *d)
 	else
 		return NULL;
 	return text;
-}
-
-bool devices_use(const struct devices *d, const char *resource, char *who, size_t who_size)
-{
-	const struct vbd *v;
-
-	TAILQ_FOREACH(v, &d->list, link) {
-		if (v->claim == CLAIM_NONE || strcmp(resource_name(v->resource), resource))
-			continue;
-		snprintf(who, who_size, "guest %s (%s)", v->guest, v->path);
-		return true;
-	}
-	return false;
 }

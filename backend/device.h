@@ -18,7 +18,7 @@ struct devices;
 typedef struct resource *device_find_fn(void *ctx, const char *resource);	/* NULL: not configured or not up */
 
 /* `find` maps a `params` value ("my-domu-disk", also "drbdx:my-domu-disk") to its resource. */
-int devices_new(device_find_fn *find, void *find_ctx, struct mailbox *control, struct devices **out, char *why, size_t why_size);
+int devices_new(device_find_fn *find, void *find_ctx, struct devices **out, char *why, size_t why_size);
 void devices_free(struct devices *d);
 
 /* Event loop integration (poll(2) on the control thread). The descriptor changes when xenstored went away and came back; -1 while it is away. */
@@ -38,7 +38,5 @@ struct device_status { uint32_t domid, devid; char path[64], resource[METADATA_N
 size_t devices_status(const struct devices *d, struct device_status *out, size_t max);	/* returns the number there are */
 /* Whether xenstored answers, for status: NULL or words with the time since. */
 const char *devices_problem(const struct devices *d);
-/* Is a device of this resource there? For `down`. Words of who in `who`. */
-bool devices_use(const struct devices *d, const char *resource, char *who, size_t who_size);
 
 #endif

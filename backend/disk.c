@@ -48,7 +48,7 @@ int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_d
 	disk->ops = calloc(requests, sizeof(*disk->ops));
 	if (!disk->ops)
 		goto out;
-	rc = claim_open(path, &disk->claim, why, why_size);
+	rc = claim_open(path, false, &disk->claim, why, why_size);
 	if (rc)
 		goto out;
 	disk->loop = loop;

@@ -152,11 +152,13 @@ static void claim_late(struct replicate *r)
 		snprintf(why, sizeof(why), "%s: the partner %s is not connected (%s); a guest is started only while both copies can be written "
 			 "(starting alone is not available in this version)", r->cfg.name, r->cfg.peer_host,
 			 r->why[0] ? r->why : connection_state_name(r->connection));
+	else if (r->write_busy)
+		snprintf(why, sizeof(why), "%s: a write of the metadata on %s does not end", r->cfg.name, r->cfg.self_host);
 	else if (r->claim_after_release)
 		snprintf(why, sizeof(why), "%s: the last writes of %s are still being finished", r->cfg.name, r->who);
 	else
 		snprintf(why, sizeof(why), "%s: the partner %s did not give the token within %u s", r->cfg.name, r->cfg.peer_host,
-			 r->cfg.claim_timeout_ms / 1000);
+			 (r->cfg.claim_timeout_ms + 999) / 1000);
 	if (r->claim_after_release) {
 		r->claim_after_release = false;
 		r->claim_deadline_ms = UINT64_MAX;
@@ -337,14 +339,13 @@ void handover_drained(struct replicate *r)
 	superblock_want(r, STEP_RELEASE);
 }
 
-bool replicate_yield(struct replicate *r, uint64_t now_ms)
+void replicate_yield(struct replicate *r, uint64_t now_ms)
 {
 	r->now_ms = now_ms;
 	r->yielding = true;
 	if (token_held(r) && r->attachment == ATTACHMENT_NONE && r->connection == CONNECTION_CONNECTED)
 		give(r);
 	replicate_settle(r);
-	return r->wanted.token != TOKEN_HELD;
 }
 
 /* ---- what follows when the superblock is durable, or the connection changes ---- */

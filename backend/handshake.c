@@ -26,7 +26,7 @@ enum connection_event { EVENT_CONNECTED, EVENT_DRAINED, EVENT_HELLO, EVENT_SETTL
 static const enum connection_state connection_table[CONNECTION_STATE_COUNT][EVENT_COUNT] = {
 	/*			    CONNECTED		  DRAINED		  HELLO			SETTLED		      REFUSED		  LOST */
 	[CONNECTION_DISCONNECTED] = { CONNECTION_DRAINING, NEVER,		  NEVER,		NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
-	[CONNECTION_DRAINING]	  = { NEVER,		   CONNECTION_HELLO_SENT, CONNECTION_DRAINING,	NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
+	[CONNECTION_DRAINING]	  = { NEVER,		   CONNECTION_HELLO_SENT, NEVER,		NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
 	[CONNECTION_HELLO_SENT]	  = { NEVER,		   NEVER,		  CONNECTION_SETTLING,	NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
 	[CONNECTION_SETTLING]	  = { NEVER,		   NEVER,		  NEVER,		CONNECTION_CONNECTED, CONNECTION_REFUSED, CONNECTION_DISCONNECTED },
 	[CONNECTION_CONNECTED]	  = { NEVER,		   NEVER,		  NEVER,		NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
@@ -88,11 +88,6 @@ static void lead_pair(struct replicate *r)
 		sb->base = 0;
 		sb->token = TOKEN_HELD;
 		sb->flags &= ~SB_JUST_CREATED;
-	} else if (!settle_features_cover(&r->peer.offer, &sb->agreed)) {
-		snprintf(r->why, sizeof(r->why), "the disk on %s offers less than was agreed (%llu of %llu sectors)", r->cfg.peer_host,
-			 (unsigned long long)r->peer.offer.sectors, (unsigned long long)sb->agreed.sectors);
-		refuse(r);
-		return;
 	}
 	superblock_want(r, STEP_PAIR);
 }

@@ -190,7 +190,7 @@ static int start(struct control_thread *t, const struct options *o)
 	if (!rc)	/* before the devices: one that a guest still uses is claimed at once */
 		daemon_start_all(t->daemon, why, sizeof(why));	/* what cannot start has been said; the others are served */
 	if (!rc)
-		rc = devices_new(find_resource, t->daemon, t->mailbox, &t->devices, why, sizeof(why));
+		rc = devices_new(find_resource, t->daemon, &t->devices, why, sizeof(why));
 	if (!rc)
 		rc = control_new(o->socket, t->daemon, t->devices, &t->control, why, sizeof(why));
 	if (rc) {

@@ -19,6 +19,7 @@
 #include "backend/log.h"
 
 #define LOOP_ENTRIES 1024u
+#define SLOW_MS 2000u	/* a metadata write this old is worth words */
 #define RING_PASSES 4	/* over the ring in one turn */
 
 static uint64_t now(const struct resource *r)
@@ -169,6 +170,8 @@ static void act_claimed(void *ctx, int rc, const char *why)
 	struct call *call = r->claim_call;
 
 	r->claim_call = NULL;
+	if (call && !rc)
+		r->holder = call->ctx;
 	call_answer(call, rc, why);
 }
 
@@ -311,11 +314,17 @@ static int start_core(struct resource *r)
 
 	describe_offer(r, &cfg.offer);
 	resource_set_features(r, sb->flags & SB_JUST_CREATED ? &cfg.offer : &sb->agreed);
-	rc = replicate_new(&cfg, sb, &core_ops, r, now(r), &r->core);
+	/* The transport first: it does nothing before its first tick, and the core may begin a superblock write at once. */
+	rc = transport_new(&r->transport_cfg, r->loop, r->peer_pool, PEER_REQUESTS, &transport_ops, r, &r->transport, r->disk_why,
+			   sizeof(r->disk_why));
 	if (rc)
 		return rc;
-	return transport_new(&r->transport_cfg, r->loop, r->peer_pool, PEER_REQUESTS, &transport_ops, r, &r->transport, r->disk_why,
-			     sizeof(r->disk_why));
+	rc = replicate_new(&cfg, sb, &core_ops, r, now(r), &r->core);
+	if (rc) {
+		transport_free(r->transport);
+		r->transport = NULL;
+	}
+	return rc;
 }
 
 static void close_storage(struct resource *r)
@@ -350,10 +359,6 @@ static void try_open(struct resource *r)
 		snprintf(r->disk_why, sizeof(r->disk_why), "cannot start: %s", strerror(-rc));
 	if (strcmp(before, r->disk_why))
 		log_error(r->name, "%s", r->disk_why);
-	if (r->core) {
-		replicate_free(r->core);
-		r->core = NULL;
-	}
 	close_storage(r);
 	r->open_retry_ms = now(r) + (rc == -EBUSY ? OPEN_RETRY_MS : 4 * OPEN_RETRY_MS);
 }
@@ -399,6 +404,11 @@ void owner_release(struct resource *r, struct call *call)
 {
 	struct call *connect = r->connect_call, *claim = r->claim_call;
 
+	if (call->ctx != r->holder && !(claim && claim->ctx == call->ctx)) {
+		call_answer(call, 0, "");	/* its claim was refused: the disk is another guest's */
+		return;
+	}
+	r->holder = NULL;
 	r->connect_call = NULL;
 	call_answer(connect, -ECANCELED, "the device was closed");
 	detach_ring(r);
@@ -462,6 +472,9 @@ void owner_status(struct resource *r, struct call *call)
 		state = disk_state(&s->core);
 		if (s->core.connection == CONNECTION_DISCONNECTED && r->link_problem[0])
 			snprintf(s->core.why, sizeof(s->core.why), "%.300s", r->link_problem);
+		if (s->core.metadata_ms > SLOW_MS)
+			snprintf(s->disk_why, sizeof(s->disk_why), "a write of the metadata has not ended for %llu s",
+				 (unsigned long long)s->core.metadata_ms / 1000);
 		if (s->core.disk_error)
 			snprintf(s->disk_why, sizeof(s->disk_why), "%s; trying again", strerror(-s->core.disk_error));
 	}
@@ -475,13 +488,15 @@ void owner_status(struct resource *r, struct call *call)
 
 /* ---- stopping ---- */
 
-static bool attached(const struct resource *r)
+/* A guest has the disk: `why` names it. */
+static bool attached(const struct resource *r, char *why, size_t why_size)
 {
 	struct replicate_status status;
 
 	if (!r->core)
 		return false;
 	replicate_status(r->core, &status, now(r));
+	snprintf(why, why_size, "%s has it", status.who);
 	return status.attachment != ATTACHMENT_NONE;
 }
 
@@ -492,10 +507,11 @@ static bool attached(const struct resource *r)
 void owner_stop(struct resource *r, struct call *call)
 {
 	struct call *connect = r->connect_call;
-	bool guest = attached(r);
+	char why[RESOURCE_TEXT];
+	bool guest = attached(r, why, sizeof(why));
 
 	if (r->stopping || (!call->force && guest)) {
-		call_answer(call, -EBUSY, r->stopping ? "it is being stopped already" : "a guest's disk is attached");
+		call_answer(call, -EBUSY, r->stopping ? "it is being stopped already" : why);
 		return;
 	}
 	r->stop_call = call;
@@ -532,6 +548,8 @@ static void stop_advance(struct resource *r)
 		return;
 	detach_ring(r);
 	if (r->transport) {
+		if (!late && !transport_flushed(r->transport))
+			return;		/* GIVE is to reach the partner */
 		transport_shutdown(r->transport, "the daemon on this host is being stopped");
 		if (!transport_idle(r->transport))
 			return;
@@ -553,6 +571,8 @@ static void dispose(struct resource *r)
 		replicate_free(r->core);
 	close_storage(r);
 	loop_free(r->loop);
+	free(r->guest_pool);	/* not pool_free(): what a guest never got answered still has buffers */
+	free(r->peer_pool);
 	free(r->area);
 }
 
@@ -615,6 +635,7 @@ static void turn(struct resource *r)
 	serve_ring(r);
 	if (r->transport)
 		transport_flush(r->transport);
+	finish_connect(r);	/* that may have ended the last orphan */
 	if (r->stopping)
 		stop_advance(r);
 }

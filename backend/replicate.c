@@ -64,6 +64,7 @@ static void superblock_kick(struct replicate *r)
 	r->writing = r->wanted;
 	r->writing_version = r->wanted_version;
 	r->write_busy = true;
+	r->write_since_ms = r->now_ms;
 	r->ops->write_superblock(r->ctx, &r->writing);
 }
 
@@ -199,12 +200,9 @@ static void activate(struct replicate *r, struct request *req)
 {
 	req->state = REQUEST_ACTIVE;
 	req->flags |= REQUEST_LOCAL_PENDING;
-	if (req->op == REQUEST_READ)
-		r->ops->disk(r->ctx, req);
-	else {
+	if (req->op != REQUEST_READ)
 		req->flags |= REQUEST_PEER_PENDING;
-		r->ops->disk(r->ctx, req);
-	}
+	r->ops->disk(r->ctx, req);
 	place_active(r, req);
 }
 
@@ -663,7 +661,7 @@ void replicate_status(const struct replicate *r, struct replicate_status *out, u
 	*out = (struct replicate_status){
 		.connection = r->connection, .attachment = r->attachment, .connection_since_ms = r->connection_since_ms,
 		.frozen_since_ms = r->frozen_since_ms, .superblock = r->durable, .peer = r->peer, .peer_known = r->peer_known,
-		.disk_error = r->disk_error ? r->disk_error : r->write_error, .peer_writes = r->peer_count,
+		.metadata_ms = r->write_busy ? now_ms - r->write_since_ms : 0, .disk_error = r->disk_error ? r->disk_error : r->write_error, .peer_writes = r->peer_count,
 		.reads = r->reads, .writes = r->writes, .flushes = r->flushes, .read_sectors = r->read_sectors,
 		.written_sectors = r->written_sectors, .sent_sectors = r->sent_sectors, .received_sectors = r->received_sectors,
 	};

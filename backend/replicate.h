@@ -91,9 +91,8 @@ void replicate_claim(struct replicate *r, const char *who, uint64_t now_ms);
 void replicate_activate(struct replicate *r, uint64_t now_ms);
 void replicate_release(struct replicate *r, uint64_t now_ms);	/* from any attachment state; also cancels a claim */
 
-/* Clean shutdown: no more claims; an idle token goes to a connected partner. False: it stays here (in use, or nobody to give it to). When `superblock` in the
- * status says GIVEN, GIVE has been queued. */
-bool replicate_yield(struct replicate *r, uint64_t now_ms);
+/* Clean shutdown: no more claims; an idle token goes to a connected partner. When `superblock` in the status says GIVEN, GIVE has been queued. */
+void replicate_yield(struct replicate *r, uint64_t now_ms);
 
 /* Guest requests. May be called only while replicate_ready(); req->op, sector etc. are validated. Answered by complete(). */
 bool replicate_ready(const struct replicate *r);
@@ -126,6 +125,7 @@ struct replicate_status {
 	struct superblock superblock;		/* as last made durable */
 	struct packet_hello peer;		/* the partner's last HELLO, valid if peer_known */
 	bool peer_known;
+	uint64_t metadata_ms;			/* how long the present superblock write is under way, 0 = none */
 	int disk_error;				/* last error of the local disk while requests are tried again, 0 = none */
 	uint32_t queued, local_pending, peer_pending, peer_writes;	/* requests in flight */
 	uint64_t oldest_ms;			/* age of the oldest guest request */

@@ -37,6 +37,7 @@ struct replicate {
 	struct superblock durable, wanted, writing;
 	uint64_t wanted_version, writing_version, durable_version;
 	bool write_busy;
+	uint64_t write_since_ms;
 	uint64_t write_retry_ms;		/* UINT64_MAX: no failed write waits to be tried again */
 	int write_error;
 	uint64_t step_version[STEP_COUNT];	/* version that has to be durable; 0 = not pending */

@@ -56,7 +56,10 @@ static void run_on_owner(struct message *m)
 {
 	struct call *call = (struct call *)m;
 
-	call->work(call->resource, call);
+	if (call->resource->gone)	/* it came after the owner thread's last look (run by deliver_stop()) */
+		call_answer(call, -ESHUTDOWN, "the resource has been stopped");
+	else
+		call->work(call->resource, call);
 }
 
 static struct call *call_new(struct resource *r, void (*work)(struct resource *, struct call *), resource_reply_fn *reply, void *ctx)
@@ -76,7 +79,10 @@ static struct call *call_new(struct resource *r, void (*work)(struct resource *,
 
 static void call_post(struct call *call)
 {
-	mailbox_post(call->resource->inbox, &call->message);
+	if (call->resource->gone)
+		run_on_owner(&call->message);
+	else
+		mailbox_post(call->resource->inbox, &call->message);
 }
 
 /* Control-path memory is small and rare; when even that is gone the answer is given at once. */
@@ -263,9 +269,14 @@ int resource_start(const struct config_resource *cfg, struct mailbox *control, s
 /* The owner thread answers a stop as its last act, or refuses it and lives on. */
 static void deliver_stop(struct call *call)
 {
+	struct resource *r = call->resource;
+
 	if (!call->rc) {
-		pthread_join(call->resource->thread, NULL);
-		resource_free(call->resource);
+		pthread_join(r->thread, NULL);
+		r->gone = true;
+		mailbox_run(r->inbox);
+		if (!call->force)	/* devices may still refer to it until the process ends */
+			resource_free(r);
 	}
 	deliver_reply(call);
 }

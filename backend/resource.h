@@ -26,13 +26,14 @@ struct resource_events {	/* unasked, on the control thread */
 /* Opens metadata and disk (waiting in its own thread, with status, while a predecessor's I/O still has the claim), starts thread and connection. Never blocks on
  * disk or peer. `cfg` must outlive it. */
 int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out, char *why, size_t why_size);
-/* Gives the token up if it can (clean shutdown), ends the thread, frees. Refused with -EBUSY while a guest is attached, unless `force` (the daemon stops): then the resource
- * stays SB_IN_USE and will be found unclean. */
+/* Ends the thread and frees. Gives the token up if no guest is there (clean shutdown). With a guest: -EBUSY with who it is, unless `force` (the daemon stops): what was consumed is
+ * answered and the resource released, so that a later daemon goes on with the same ring; if that cannot be finished in time (no partner) it stays SB_IN_USE and
+ * will be found unclean. After a forced stop further calls are answered with -ESHUTDOWN. */
 void resource_stop(struct resource *r, bool force, resource_reply_fn *reply, void *ctx);
 
 const char *resource_name(const struct resource *r);
 
-/* The guest's disk. One attachment a resource. `who` for refusals. */
+/* The guest's disk. One attachment a resource. `who` for refusals; `ctx` tells claimants apart: a release with another ctx than the granted claim's changes nothing. */
 void resource_claim(struct resource *r, const char *who, resource_reply_fn *reply, void *ctx);
 void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx);	/* replies when the ring is unmapped; what is in flight ends in the background */
 void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only, const struct resource_events *events, void *events_ctx,

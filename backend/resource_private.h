@@ -53,6 +53,7 @@ struct resource {
 	struct transport_config transport_cfg;
 	struct mailbox *control, *inbox;
 	pthread_t thread;
+	bool gone;			/* the control thread's: the owner thread has ended; calls are refused */
 
 	pthread_mutex_t features_lock;	/* guards `features`: published before the owner thread has an answer */
 	struct features features;
@@ -77,6 +78,7 @@ struct resource {
 	bool activated;			/* connect_call waits only for the orphans */
 	const struct resource_events *events;
 	void *events_ctx;
+	const void *holder;		/* ctx of the granted claim: only its own release ends it */
 	struct call *claim_call, *connect_call, *stop_call;
 	uint64_t stop_deadline_ms;
 	bool stopping, ended;

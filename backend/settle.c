@@ -100,6 +100,12 @@ static enum settle_verdict meet_new(struct decision *d)
 	bool lead = just_created(old) ? d->self->first : old == d->self;
 
 	if (!just_created(old)) {
+		const struct settle_side *new = old == d->self ? d->peer : d->self;
+
+		if (!settle_features_cover(&new->hello->offer, &old->hello->agreed))
+			return refuse(d, "the disk on %s offers less than was agreed (%llu of %llu sectors, block size %u of %u)", new->host,
+				      (unsigned long long)new->hello->offer.sectors, (unsigned long long)old->hello->agreed.sectors,
+				      new->hello->offer.block_size, old->hello->agreed.block_size);
 		if (old->hello->base > 0)
 			return refuse(d, "the metadata on %s is new, but %s has served guests since it was paired: a full resync "
 				      "would be needed; " RECREATE, old == d->self ? d->peer->host : d->self->host, old->host);

@@ -51,7 +51,7 @@ int superblock_io_open(struct superblock_io *io, const char *path, int index, st
 
 	memset(io, 0, sizeof(*io));
 	io->claim.fd = -1;
-	rc = claim_open(path, &io->claim, why, why_size);
+	rc = claim_open(path, true, &io->claim, why, why_size);
 	if (rc)
 		return rc;
 	rc = metadata_read(io->claim.fd, index, sb, why, why_size);

@@ -463,6 +463,7 @@ static void live_ended(struct transport *t)
 	struct link *l = t->live;
 
 	t->live = NULL;
+	t->resume = false;	/* else transport_deadline() says `now` until the next connection */
 	l->state = LINK_CLOSED;
 	t->ops.disconnected(t->ctx, l->stream.why);
 	if (!t->stopping)
@@ -697,6 +698,11 @@ void transport_flush(struct transport *t)
 	work(t);
 	if (t->live)
 		stream_flush(&t->live->stream);
+}
+
+bool transport_flushed(const struct transport *t)
+{
+	return !t->live || t->live->stream.tx_head == t->live->stream.tx_tail;
 }
 
 void transport_disconnect(struct transport *t, const char *why)

@@ -54,6 +54,7 @@ bool transport_is_first(const struct transport_config *cfg);	/* this node's addr
  * end of a turn, so that the packets of one turn leave in one sendmsg. */
 void transport_send(struct transport *t, const struct packet *p, struct request *req);
 void transport_flush(struct transport *t);
+bool transport_flushed(const struct transport *t);	/* nothing queued waits to be sent */
 void transport_disconnect(struct transport *t, const char *why);	/* sends REFUSE(why), then disconnected() comes */
 void transport_put_request(struct transport *t, struct request *req);	/* a peer's request is done: its buffer is free again */
 

@@ -112,7 +112,7 @@ static bool shared_with_running(const struct config *config, const json_t *statu
 static int open_metadata(const struct config *config, const json_t *status, const char *path,
 			 struct claim *claim, char *why, size_t why_size)
 {
-	int rc = claim_open(path, claim, why, why_size);
+	int rc = claim_open(path, true, claim, why, why_size);
 
 	if (rc != -EBUSY || !shared_with_running(config, status, path))
 		return rc;
@@ -142,7 +142,7 @@ static int write_metadata(const struct ctl *ctl, const struct config *config, co
 	const struct config_host *self = res->self;
 	int rc;
 
-	rc = claim_open(self->disk, &data, why, WORDS); /* nobody may have it; its content is not touched */
+	rc = claim_open(self->disk, false, &data, why, WORDS); /* nobody may have it; its content is not touched */
 	if (!rc)
 		rc = open_metadata(config, status, self->meta_disk, &meta, why, WORDS);
 	if (!rc)

@@ -305,13 +305,10 @@ static void stopped_event(struct sim *s, struct event *e)
 /* The daemon is stopped in good order: it yields the token if it can, and goes a moment later. */
 void node_stop(struct node *n)
 {
-	bool gone;
-
 	n->stopping = true;
 	vguest_disturbed(n->sim);
-	gone = replicate_yield(n->core, sim_ms(n->sim));
-
-	sim_note(n->sim, n, "yield", gone, 0, 0);
+	replicate_yield(n->core, sim_ms(n->sim));
+	sim_note(n->sim, n, "yield", 0, 0, 0);
 	node_settle(n);
 	sim_mortal(sim_in(n->sim, sim_random(n->sim, 100 * SIM_MS), stopped_event, n));
 }

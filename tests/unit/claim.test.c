@@ -87,7 +87,7 @@ static void hold(int ready)
 {
 	struct claim c;
 
-	if (claim_open(path, &c, why, sizeof(why)) || write(ready, "r", 1) != 1)
+	if (claim_open(path, false, &c, why, sizeof(why)) || write(ready, "r", 1) != 1)
 		_exit(1);
 	for (;;)
 		pause();
@@ -101,11 +101,11 @@ static void another_process_is_refused_in_words_until_it_ends(void **unused)
 
 	(void)unused;
 	assert_int_equal(wait_ready(fd), 'r');
-	assert_int_equal(claim_open(path, &c, why, sizeof(why)), -EBUSY);
+	assert_int_equal(claim_open(path, false, &c, why, sizeof(why)), -EBUSY);
 	assert_non_null(strstr(why, path));
 	assert_int_equal(c.fd, -1);
 	kill_child(pid);
-	assert_int_equal(claim_open(path, &c, why, sizeof(why)), 0);
+	assert_int_equal(claim_open(path, false, &c, why, sizeof(why)), 0);
 	claim_close(&c);
 	claim_close(&c);
 }
@@ -115,12 +115,30 @@ static void one_process_may_claim_a_metadata_device_for_several_resources(void *
 	struct claim a, b;
 
 	(void)unused;
-	assert_int_equal(claim_open(path, &a, why, sizeof(why)), 0);
-	assert_int_equal(claim_open(path, &b, why, sizeof(why)), 0);
+	assert_int_equal(claim_open(path, true, &a, why, sizeof(why)), 0);
+	assert_int_equal(claim_open(path, true, &b, why, sizeof(why)), 0);
 	assert_int_equal(a.fd, b.fd);
 	claim_close(&a);
 	assert_true(fcntl(b.fd, F_GETFD) & FD_CLOEXEC);		/* still open, and no child gets it */
 	claim_close(&b);
+}
+
+static void a_data_disk_has_one_user_whatever_its_path_is_called(void **unused)
+{
+	struct claim a, b;
+	char alias[sizeof(path) + 8];
+
+	(void)unused;
+	snprintf(alias, sizeof(alias), "%s.alias", path);
+	assert_int_equal(symlink(path, alias), 0);
+	assert_int_equal(claim_open(path, false, &a, why, sizeof(why)), 0);
+	assert_int_equal(claim_open(alias, false, &b, why, sizeof(why)), -EBUSY);
+	assert_int_equal(claim_open(alias, true, &b, why, sizeof(why)), -EBUSY);
+	assert_non_null(strstr(why, "another resource"));
+	claim_close(&a);
+	assert_int_equal(claim_open(alias, false, &b, why, sizeof(why)), 0);
+	claim_close(&b);
+	unlink(alias);
 }
 
 static void what_cannot_be_a_disk_is_refused_in_words(void **unused)
@@ -128,8 +146,8 @@ static void what_cannot_be_a_disk_is_refused_in_words(void **unused)
 	struct claim c;
 
 	(void)unused;
-	assert_int_equal(claim_open("/dev/null", &c, why, sizeof(why)), -ENOTBLK);
-	assert_int_equal(claim_open("/nonexistent", &c, why, sizeof(why)), -ENOENT);
+	assert_int_equal(claim_open("/dev/null", false, &c, why, sizeof(why)), -ENOTBLK);
+	assert_int_equal(claim_open("/nonexistent", false, &c, why, sizeof(why)), -ENOENT);
 	assert_non_null(strstr(why, "/nonexistent"));
 }
 
@@ -177,7 +195,7 @@ static void write_slowly(int ready)
 	snprintf(file, sizeof(file), "%s/cgroup.procs", group);
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	memset(data, 'x', CHUNK);
-	if (!write_text(file, pid) || loop_new(64, NULL, 0, &loop) || claim_open(path, &c, why, sizeof(why)))
+	if (!write_text(file, pid) || loop_new(64, NULL, 0, &loop) || claim_open(path, false, &c, why, sizeof(why)))
 		_exit(1);
 	for (size_t i = 0; i < BYTES / CHUNK; i++) {
 		ops[i].fn = ignore;
@@ -216,7 +234,7 @@ static void a_killed_process_keeps_its_claim_until_its_writes_are_over(void **un
 	assert_int_equal(wait_ready(fd), 'r');
 	kill(pid, SIGKILL);
 	start = now_s();
-	while ((rc = claim_open(path, &c, why, sizeof(why))) == -EBUSY && now_s() - start < 60)
+	while ((rc = claim_open(path, false, &c, why, sizeof(why))) == -EBUSY && now_s() - start < 60)
 		refused++;
 	assert_int_equal(rc, 0);
 	plain = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -236,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(another_process_is_refused_in_words_until_it_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_process_may_claim_a_metadata_device_for_several_resources, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_data_disk_has_one_user_whatever_its_path_is_called, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_a_disk_is_refused_in_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_killed_process_keeps_its_claim_until_its_writes_are_over, setup, teardown),
 	};

@@ -185,7 +185,7 @@ static inline void start(void)
 {
 	char why[256] = "";
 
-	assert_int_equal(devices_new(find_resource, NULL, NULL, &devices, why, sizeof(why)), 0);
+	assert_int_equal(devices_new(find_resource, NULL, &devices, why, sizeof(why)), 0);
 	now = devices_deadline_ms(devices);
 	events();
 }

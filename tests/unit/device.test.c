@@ -437,8 +437,6 @@ static void a_killed_add_leaves_nothing_that_a_guest_could_use(void **state)
 	pass(10000);
 	assert_int_equal(fake.count[CALL_CONNECT], 0);
 	assert_string_equal(xf_get(BE "state"), "2");
-	char who[128];
-	assert_false(devices_use(devices, "my-domu-disk", who, sizeof(who)));
 }
 
 static void add_killed_before_its_answer_is_answered_once_and_released(void **state)
@@ -544,17 +542,6 @@ static void a_hostile_ring_costs_the_guest_its_disk(void **state)
 	frontend_to("1");
 	frontend_to("3");
 	assert_int_equal(fake.count[CALL_CONNECT], 2);
-}
-
-static void down_is_told_who_has_the_disk(void **state)
-{
-	char who[128] = "";
-
-	(void)state;
-	served_device();
-	assert_true(devices_use(devices, "my-domu-disk", who, sizeof(who)));
-	assert_non_null(strstr(who, "web1"));
-	assert_false(devices_use(devices, "other", who, sizeof(who)));
 }
 
 static void a_late_write_does_not_bring_a_removed_directory_back(void **state)
@@ -708,7 +695,6 @@ int main(void)
 		cmocka_unit_test(an_attach_that_is_taken_back_waits_for_both_answers),
 		TEST(a_ring_that_cannot_be_attached_is_tried_again),
 		TEST(a_hostile_ring_costs_the_guest_its_disk),
-		TEST(down_is_told_who_has_the_disk),
 		TEST(a_late_write_does_not_bring_a_removed_directory_back),
 		TEST(a_directory_removed_while_state_4_is_written_stays_removed),
 		TEST(a_directory_made_again_between_two_looks_is_another_device),

@@ -41,8 +41,9 @@ void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, 
 }
 
 /* The slot as it is at the start; after that the fake loop_write() has the only copy. */
-int claim_open(const char *path, struct claim *out, char *why, size_t why_size)
+int claim_open(const char *path, bool shared, struct claim *out, char *why, size_t why_size)
 {
+	assert_true(shared);
 	(void)why;
 	(void)why_size;
 	out->fd = memfd_create(path, MFD_CLOEXEC);

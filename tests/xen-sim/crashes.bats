@@ -65,7 +65,7 @@ loaded() { # a guest on host 1 under load
 	daemon 1
 	wait_for 20 says 1 '.disk.state == "Unclean"'
 	words_say 1 'copy it over the'
-	words_say 1 'create-md --assume-clean --force RESOURCE, and up'
+	words_say 1 'create-md --assume-clean --force r0'
 	# Up: refused.
 	run ctl 1 create-md --assume-clean --force r0
 	[ "$status" = 11 ]

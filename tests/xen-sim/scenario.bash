@@ -7,7 +7,7 @@ export TMPDIR=${TMPDIR:-/var/tmp} VOLUME_SIZE=${VOLUME_SIZE:-16M}
 # Each file's own teardown() would take the place of lib.sh's.
 eval "pair_down() $(declare -f teardown | tail -n +2)"
 
-T=
+T=${T-}		# a file whose tests share a pair hands it on
 
 # Processes in the background must not hold bats' own descriptor; but a test that ends while it is closed cannot tell bats so.
 apart() { # COMMAND...

@@ -84,15 +84,27 @@ edit() { # SED-SCRIPT [N]
 	guest 6 write 20
 }
 
-@test "P6 a volume that somebody else has is not opened" {
+@test "P6 a volume that somebody else has is not opened, and status says so until it is free" {
 	local pid
-	exec 5<>"$T/host1/r0.img"
-	flock -x 5 || true
-	both_but_r0() { daemon 1; daemon 2; wait_for 20 connected r1; }
-	both_but_r0
-	ctl 1 status
-	exec 5>&-
+	# As a daemon's predecessor would hold it, until its last write is over.
+	perl -MFcntl=:flock -e 'open $f, "+<", $ARGV[0] or die; flock $f, LOCK_EX or die; open $g, ">", $ARGV[1]; close $g; sleep 60' \
+		"$T/host1/r0.img" "$T/locked" 3>&- &
+	pid=$!
+	wait_for 5 test -e "$T/locked"
+	daemon 1
+	daemon 2
+	wait_for 20 connected r1
+	says 1 '.disk.state == "opening" and (.disk.why | test("r0.img is in use by another program"))'
+	words_say 1 'r0: the local disk is opening: .*is in use by another program'
+	kill "$pid"
 	wait_for 20 connected r0
+}
+
+@test "P7 the age of a connection whose disk is not open yet is that of this daemon" {
+	mv "$T/host1/r0.img" "$T/host1/away"
+	daemon 1
+	wait_for 10 says 1 '.disk.state == "opening"'
+	says 1 '.connection.age_seconds == null or .connection.age_seconds < 60'
 }
 
 @test "P4 check accepts a good configuration and names FILE:LINE of a bad one" {
@@ -151,18 +163,26 @@ edit() { # SED-SCRIPT [N]
 	[ "$(sha256sum <"$T/host1/meta.img")" != "$before" ]
 }
 
-@test "P4 a slot of another resource is not used, and the words name both" {
+@test "P4 one slot for two resources is refused by FILE:LINE, and the daemon does not start with it" {
 	sed -i 's/meta.img\[1\]/meta.img[0]/' "$T/host1/etc/drbdx.d/r1.res"
 	run ctl 1 check
 	echo "$output"
-	start_daemon 1 3>&- || true
-	ctl 1 status >"$T/words" 2>&1 || true
-	cat "$T/words" "$T/host1/log/drbdxd.log"
-	grep -qE 'slot|meta-disk' "$T/words" "$T/host1/log/drbdxd.log"
-	! says 1 '.connection.state == "Connected"' r1
+	[ "$status" = 10 ]
+	[[ "$output" == *"r1.res:10: conflicting use of meta-disk"*"r0.res:10"* ]]
+	! daemon 1
+	grep -q 'r1.res:10: conflicting use of meta-disk' "$T/host1/log/drbdxd.log"
 }
 
-@test "P4 volumes of different sizes on the two hosts are refused or used as the smaller one" {
+@test "P4 a slot that holds another resource's metadata is not used, and the words name it" {
+	sed -i 's/meta.img\[0\]/meta.img[9]/' "$T/host1/etc/drbdx.d/r0.res"
+	sed -i 's/meta.img\[1\]/meta.img[0]/' "$T/host1/etc/drbdx.d/r1.res"
+	daemon 1
+	wait_for 10 words_say 1 'slot 0 of .*meta.img belongs to resource r0'
+	says 1 '.connection.state != "Connected"' r1
+	refused 1 5 'slot 0 of .*belongs to resource r0' r1
+}
+
+@test "P4 of volumes of different sizes the guest sees the smaller one's" {
 	truncate -s 12M "$T/host2/r0.img"
 	daemon 1
 	daemon 2
