@@ -220,8 +220,11 @@ static const char *token_word(enum token token)
 	return token == TOKEN_HELD ? "held" : token == TOKEN_GIVEN ? "given" : "none";
 }
 
+/* Left null while the metadata have not been read. */
 static void fill_superblock(json_t *entry, const struct superblock *sb)
 {
+	if (!sb->name[0])
+		return;
 	json_object_set_new(entry, "token",
 			    json_pack("{s:s, s:o, s:o}", "state", token_word(sb->token), "epoch",
 				      count(sb->epoch), "base", count(sb->base)));

@@ -228,6 +228,15 @@ void handshake_lost(struct replicate *r, const char *why)
 	connection_event(r, EVENT_LOST);
 }
 
+void replicate_link_problem(struct replicate *r, const char *why, uint64_t now_ms)
+{
+	r->now_ms = now_ms;
+	if (r->connection != CONNECTION_DISCONNECTED)
+		return;
+	snprintf(r->why, sizeof(r->why), "%s", why);
+	replicate_settle(r);
+}
+
 void replicate_connected(struct replicate *r, uint64_t now_ms)
 {
 	r->now_ms = now_ms;

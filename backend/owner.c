@@ -256,7 +256,6 @@ static void on_connected(void *ctx)
 {
 	struct resource *r = ctx;
 
-	r->link_problem[0] = '\0';
 	replicate_connected(r->core, now(r));
 }
 
@@ -278,9 +277,10 @@ static void on_problem(void *ctx, const char *why)
 {
 	struct resource *r = ctx;
 
-	if (why && strcmp(why, r->link_problem))
-		log_notice(r->name, "no connection to %s: %s", r->peer_host, why);
-	snprintf(r->link_problem, sizeof(r->link_problem), "%s", why ? why : "");
+	if (!why)	/* connected() says the same */
+		return;
+	log_notice(r->name, "no connection to %s: %s", r->peer_host, why);
+	replicate_link_problem(r->core, why, now(r));
 }
 
 static const struct transport_ops transport_ops = { on_connected, on_packet, on_disconnected, on_problem };
@@ -466,12 +466,11 @@ void owner_status(struct resource *r, struct call *call)
 	const char *state = "opening";
 
 	s->now_ms = now(r);
+	s->core.connection_since_ms = r->started_ms;
 	snprintf(s->disk_why, sizeof(s->disk_why), "%s", r->disk_why);
 	if (r->core) {
 		replicate_status(r->core, &s->core, now(r));
 		state = disk_state(&s->core);
-		if (s->core.connection == CONNECTION_DISCONNECTED && r->link_problem[0])
-			snprintf(s->core.why, sizeof(s->core.why), "%.300s", r->link_problem);
 		if (s->core.metadata_ms > SLOW_MS)
 			snprintf(s->disk_why, sizeof(s->disk_why), "a write of the metadata has not ended for %llu s",
 				 (unsigned long long)s->core.metadata_ms / 1000);
@@ -647,6 +646,7 @@ static void *owner_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "drbdx-resource");
 	r->mail_op.fn = on_mail;
+	r->started_ms = now(r);
 	loop_poll_in(r->loop, &r->mail_op, mailbox_fd(r->inbox));
 	try_open(r);
 	while (!r->ended) {

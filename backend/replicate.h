@@ -111,6 +111,9 @@ void replicate_connected(struct replicate *r, uint64_t now_ms);
 int replicate_packet(struct replicate *r, const struct packet *p, struct request *req, uint64_t now_ms);
 void replicate_disconnected(struct replicate *r, const char *why, uint64_t now_ms);
 
+/* Why there is no connection, as it changes while there is none ("cannot connect …", "wrong secret …"): for the words of a refusal and of status. */
+void replicate_link_problem(struct replicate *r, const char *why, uint64_t now_ms);
+
 /* Timers: call replicate_tick() when the clock reaches replicate_deadline() (UINT64_MAX: never). */
 uint64_t replicate_deadline(const struct replicate *r);
 void replicate_tick(struct replicate *r, uint64_t now_ms);

@@ -68,9 +68,8 @@ struct resource {
 	struct superblock superblock_read;
 	struct replicate *core;
 	struct transport *transport;
-	uint64_t open_retry_ms, claim_deadline_ms;	/* the latter: of a claim that came before the disk was open */
+	uint64_t started_ms, open_retry_ms, claim_deadline_ms;	/* the latter: of a claim that came before the disk was open */
 	char disk_why[RESOURCE_TEXT];
-	char link_problem[RESOURCE_TEXT];
 	struct ring *ring, *orphans;	/* served; detached with requests in flight */
 	struct watch *watch;
 	struct ring_params ring_params;

@@ -129,6 +129,7 @@ static void healthy(void)
 	st.core.connection = CONNECTION_CONNECTED;
 	st.core.connection_since_ms = 1000000 - 7322000 / 10;
 	st.core.attachment = ATTACHMENT_ACTIVE;
+	strcpy(st.core.superblock.name, "my-domu-disk");
 	st.core.superblock.token = TOKEN_HELD;
 	st.core.superblock.epoch = st.core.superblock.base = 3;
 	st.core.superblock.gen.current = 0xfedcba9876543210ull;

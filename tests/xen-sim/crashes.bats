@@ -131,11 +131,13 @@ loaded() { # a guest on host 1 under load
 
 @test "P6 a daemon restarted in order under its guest goes on with the same ring" {
 	loaded
-	guest 5 stop
 	stop_daemon 1 20
 	daemon 1
 	wait_for 20 connected r0
-	ctl 1 status
+	says 1 '.disk.state == "UpToDate"'
+	guest 5 status
+	progress 5 50
+	finish 5
 }
 
 @test "P6 a second daemon on the same host does not start" {

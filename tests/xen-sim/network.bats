@@ -98,18 +98,14 @@ disconnected() { says "$1" '.connection.state != "Connected"'; }
 	finish 5
 }
 
-@test "P7 a partner that hangs is noticed in about 1.5 s" {
-	local begin ms
+# Its kernel still acknowledges every byte: it is alive, and only slow. Nothing is lost by waiting, but it must be seen.
+@test "P7 a partner that hangs is not dropped, and status names what waits for it" {
 	loaded
-	begin=$(now_ms)
 	kill -STOP "$(daemon_pid 2)"
-	wait_for 10 frozen 1 r0
-	ms=$(($(now_ms) - begin))
+	wait_for 10 says 1 '.in_flight.oldest_age_milliseconds > 2000 and .in_flight.peer > 0'
+	words_say 1 'r0: the oldest request waits for .* at the partner'
+	says 1 '.connection.state == "Connected"'
 	kill -CONT "$(daemon_pid 2)"
-	echo "noticed after $ms ms"
-	[ $ms -ge 1000 ]
-	[ $ms -le 4000 ]
-	wait_for 20 connected r0
 	progress 5 50
 	finish 5
 }
@@ -120,8 +116,8 @@ disconnected() { says "$1" '.connection.state != "Connected"'; }
 	perl -e 'select undef, undef, undef, 0.5'	# the length is what is tested
 	kill -CONT "$(daemon_pid 2)"
 	progress 5 50
-	says 1 '.connection.state == "Connected" and .connection.age_seconds * 1000 >= 500'
-	! grep -q 'nothing heard' "$T/host1/log/drbdxd.log"
+	says 1 '.connection.state == "Connected"'
+	! grep -q 'CONNECTED -> DISCONNECTED' "$T/host1/log/drbdxd.log" "$T/host2/log/drbdxd.log"
 	finish 5
 }
 

@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 # lib.sh has the pair, the guests and the link; its functions fail by their status, which ends a test.
 export TMPDIR=${TMPDIR:-/var/tmp} VOLUME_SIZE=${VOLUME_SIZE:-16M}
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$BATS_TEST_DIRNAME/lib.sh"
 # Each file's own teardown() would take the place of lib.sh's.
 eval "pair_down() $(declare -f teardown | tail -n +2)"
@@ -79,7 +80,8 @@ guest_is_well() { # DOMID
 	guest "$1" verify >"$T/result" || { cat "$T/result"; return 1; }
 }
 volumes_agree() { # [RES]
-	compare_volumes "${1:-r0}" && check_volumes "${1:-r0}" >"$T/result" || { cat "$T/result"; return 1; }
+	compare_volumes "${1:-r0}" || return 1
+	check_volumes "${1:-r0}" >"$T/result" || { cat "$T/result"; return 1; }
 }
 finish() { # DOMID [RES]: load under way
 	guest_is_well "$1"
