@@ -2,8 +2,9 @@
 /*
  * claim.c: opens devices and files as their only user on this host.
  *
- * Why flock for files: the lock belongs to the open file description and is dropped when its last reference goes, and the kernel holds a reference for each write that is
- * under way, also after the process was killed.  (POSIX locks go with the process and would prove nothing.)
+ * Why flock for files: the lock belongs to the open file description and is dropped when its
+ * last reference goes, and the kernel holds a reference for each write that is under way, also
+ * after the process was killed.  (POSIX locks go with the process and would prove nothing.)
  */
 #include "backend/claim.h"
 
@@ -23,9 +24,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct held { dev_t dev; ino_t ino; struct claim claim; bool shared; unsigned int users; SLIST_ENTRY(held) link; };
+struct held {
+	dev_t dev;
+	ino_t ino;
+	struct claim claim;
+	bool shared;
+	unsigned int users;
+	SLIST_ENTRY(held) link;
+};
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;		/* guards `all` */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards `all` */
 static SLIST_HEAD(, held) all = SLIST_HEAD_INITIALIZER(all);
 
 static struct held *find(const struct stat *st)
@@ -44,11 +52,15 @@ static struct held *find(const struct stat *st)
 static uint32_t file_block_size(int fd)
 {
 #ifdef STATX_DIOALIGN
-	struct { struct statx stx; uint8_t room[256]; } buf;
+	struct {
+		struct statx stx;
+		uint8_t room[256];
+	} buf;
 
 	memset(&buf, 0, sizeof(buf));
-	if (!syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &buf.stx) && (buf.stx.stx_mask & STATX_DIOALIGN) &&
-	    buf.stx.stx_dio_offset_align && buf.stx.stx_dio_offset_align <= 4096)
+	if (!syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &buf.stx) &&
+	    (buf.stx.stx_mask & STATX_DIOALIGN) && buf.stx.stx_dio_offset_align &&
+	    buf.stx.stx_dio_offset_align <= 4096)
 		return buf.stx.stx_dio_offset_align < 512 ? 512 : buf.stx.stx_dio_offset_align;
 #endif
 	(void)fd;
@@ -70,21 +82,31 @@ static int measure(struct claim *c, const struct stat *st)
 	return c->block_size == 512 || c->block_size == 4096 ? 0 : -EOPNOTSUPP;
 }
 
-static int open_exclusively(const char *path, const struct stat *st, struct claim *c, char *why, size_t why_size)
+static int open_exclusively(const char *path, const struct stat *st, struct claim *c, char *why,
+			    size_t why_size)
 {
 	int rc;
 
 	c->fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC | (S_ISBLK(st->st_mode) ? O_EXCL : 0));
 	if (c->fd < 0) {
 		rc = -errno;
-		snprintf(why, why_size, rc == -EBUSY ? "%s is in use: it is mounted, belongs to another program, or the last writes of an earlier drbdxd are not over"
-			 : rc == -EINVAL ? "%s does not support direct I/O (O_DIRECT): use a block device or a file on another file system" :
-			 "%s cannot be opened: %s", path, strerror(-rc));
+		snprintf(why, why_size,
+			 rc == -EBUSY
+				 ? "%s is in use: it is mounted, belongs to another program, or the last "
+				   "writes of an earlier drbdxd are not over"
+			 : rc == -EINVAL
+				 ? "%s does not support direct I/O (O_DIRECT): use a block device or a file "
+				   "on another file system"
+				 : "%s cannot be opened: %s",
+			 path, strerror(-rc));
 		return rc;
 	}
 	if (S_ISREG(st->st_mode) && flock(c->fd, LOCK_EX | LOCK_NB)) {
 		rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		snprintf(why, why_size, "%s is in use by another program, or the last writes of an earlier drbdxd are not over", path);
+		snprintf(why, why_size,
+			 "%s is in use by another program, or the last writes of "
+			 "an earlier drbdxd are not over",
+			 path);
 		return rc;
 	}
 	rc = measure(c, st);
@@ -93,7 +115,8 @@ static int open_exclusively(const char *path, const struct stat *st, struct clai
 	return rc;
 }
 
-static int open_new(const char *path, const struct stat *st, bool shared, struct claim *out, char *why, size_t why_size)
+static int open_new(const char *path, const struct stat *st, bool shared, struct claim *out, char *why,
+		    size_t why_size)
 {
 	struct held *h = calloc(1, sizeof(*h));
 	int rc;

@@ -2,7 +2,8 @@
 /*
  * daemon.c: the configuration in force and the resources that are up.
  *
- * A running resource keeps the configuration that it was started from alive, so that a new file never pulls text away from under it.
+ * A running resource keeps the configuration that it was started from alive, so that a new
+ * file never pulls text away from under it.
  */
 #include "backend/daemon.h"
 
@@ -15,7 +16,10 @@
 #include "backend/daemon_private.h"
 #include "backend/log.h"
 
-struct held_config { struct config *config; unsigned int users; };
+struct held_config {
+	struct config *config;
+	unsigned int users;
+};
 
 struct running {
 	struct resource *resource;
@@ -29,7 +33,7 @@ struct daemon_state {
 	char *path, *hostname;
 	struct mailbox *control;
 	struct held_config *current;
-	bool ending;			/* daemon_stop_all() was called: nothing is started any more */
+	bool ending; /* daemon_stop_all() was called: nothing is started any more */
 	TAILQ_HEAD(, running) running;
 };
 
@@ -43,7 +47,9 @@ static void config_put(struct held_config *h)
 
 static void say_message(const struct config_message *m)
 {
-	enum log_level level = m->severity == CONFIG_ERROR ? LOG_ERROR : m->severity == CONFIG_WARNING ? LOG_WARN : LOG_NOTICE;
+	enum log_level level = m->severity == CONFIG_ERROR     ? LOG_ERROR
+			       : m->severity == CONFIG_WARNING ? LOG_WARN
+							       : LOG_NOTICE;
 
 	if (m->line)
 		log_line(level, NULL, "%s:%u: %s", m->file, m->line, m->text);
@@ -59,7 +65,8 @@ static void say_messages(const struct config *config, char *why, size_t why_size
 	for (i = 0; i < n; i++) {
 		say_message(&m[i]);
 		if (m[i].severity == CONFIG_ERROR && !why[0])
-			snprintf(why, why_size, "%s:%u: %s (the running configuration is kept)", m[i].file, m[i].line, m[i].text);
+			snprintf(why, why_size, "%s:%u: %s (the running configuration is kept)", m[i].file,
+				 m[i].line, m[i].text);
 	}
 }
 
@@ -85,7 +92,8 @@ static int load(struct daemon_state *d, char *why, size_t why_size)
 	return 0;
 }
 
-int daemon_new(const char *path, const char *hostname, struct mailbox *control, struct daemon_state **out, char *why, size_t why_size)
+int daemon_new(const char *path, const char *hostname, struct mailbox *control, struct daemon_state **out,
+	       char *why, size_t why_size)
 {
 	struct daemon_state *d = calloc(1, sizeof(*d));
 	int rc = -ENOMEM;
@@ -147,7 +155,7 @@ const struct config_resource *daemon_each(struct daemon_state *d, size_t i, stru
 		return &all[i];
 	}
 	i -= n;
-	TAILQ_FOREACH(run, &d->running, link) {		/* still up, but no longer in the file */
+	TAILQ_FOREACH(run, &d->running, link) { /* still up, but no longer in the file */
 		if (config_find(d->current->config, run->cfg->name) || i--)
 			continue;
 		*running = run->stopping ? NULL : run->resource;
@@ -217,15 +225,22 @@ int daemon_up(struct daemon_state *d, const char *name, char *why, size_t why_si
 		return start_all(d, why, why_size);
 	cfg = config_find(d->current->config, name);
 	if (!cfg) {
-		snprintf(why, why_size, "no resource '%s' with a section for this host (%s) in %s", name, d->hostname, d->path);
+		snprintf(why, why_size, "no resource '%s' with a section for this host (%s) in %s", name,
+			 d->hostname, d->path);
 		return -ENOENT;
 	}
 	return find_running(d, name) ? 0 : start(d, cfg, why, why_size);
 }
 
-static void stop(struct daemon_state *d, struct running *run, bool force, resource_reply_fn *reply, void *ctx);
+static void stop(struct daemon_state *d, struct running *run, bool force, resource_reply_fn *reply,
+		 void *ctx);
 
-struct stopping { struct daemon_state *d; struct running *run; resource_reply_fn *reply; void *ctx; };
+struct stopping {
+	struct daemon_state *d;
+	struct running *run;
+	resource_reply_fn *reply;
+	void *ctx;
+};
 
 static void nobody(void *ctx, int rc, const char *why)
 {
@@ -239,7 +254,7 @@ static void stopped(void *ctx, int rc, const char *why)
 	free(ctx);
 	if (rc) {
 		s.run->stopping = false;
-		if (s.d->ending)	/* a `down` was refused while the daemon began to stop */
+		if (s.d->ending) /* a `down` was refused while the daemon began to stop */
 			stop(s.d, s.run, true, nobody, NULL);
 	} else {
 		TAILQ_REMOVE(&s.d->running, s.run, link);
@@ -267,7 +282,7 @@ void daemon_down(struct daemon_state *d, const char *name, resource_reply_fn *re
 	struct running *run = find_running(d, name);
 
 	if (!run)
-		reply(ctx, 0, "");	/* down already */
+		reply(ctx, 0, ""); /* down already */
 	else if (run->stopping)
 		reply(ctx, -EBUSY, "it is being stopped already");
 	else

@@ -8,9 +8,11 @@
 #include "backend/daemon.h"
 #include "backend/mailbox.h"
 
-/* Reads `path` as host `hostname`; its messages go to the log. Negative errno with the first error in `why`. */
-int daemon_new(const char *path, const char *hostname, struct mailbox *control, struct daemon_state **out, char *why, size_t why_size);
-void daemon_free(struct daemon_state *d);	/* after daemon_idle() */
+/* Reads `path` as host `hostname`; its messages go to the log. Negative errno with the
+ * first error in `why`. */
+int daemon_new(const char *path, const char *hostname, struct mailbox *control, struct daemon_state **out,
+	       char *why, size_t why_size);
+void daemon_free(struct daemon_state *d); /* after daemon_idle() */
 int daemon_start_all(struct daemon_state *d, char *why, size_t why_size);
 
 /* Stops everything, guests or not; `reply` comes once for each resource. Returns how many there are. */

@@ -3,8 +3,10 @@
  * disk.c: requests become reads, durable writes and flushes of the local volume.
  *
  * Invariants
- *  1. A request has at most one operation in the kernel; a short read or write is continued, so done() means all of it.
- *  2. Every write carries RWF_DSYNC: when done() says 0 the data is durable, whatever cache the volume has (P1).
+ *  1. A request has at most one operation in the kernel; a short read or write is
+ *     continued, so done() means all of it.
+ *  2. Every write carries RWF_DSYNC: when done() says 0 the data is durable, whatever cache
+ *     the volume has (P1).
  */
 #include "backend/disk.h"
 
@@ -18,11 +20,11 @@
 #endif
 
 struct disk_op {
-	struct loop_op op;		/* first: the loop hands it back */
+	struct loop_op op; /* first: the loop hands it back */
 	struct disk *disk;
 	struct request *req;
-	uint32_t done;			/* bytes */
-	bool flushing;			/* the flush before a preflush write */
+	uint32_t done; /* bytes */
+	bool flushing; /* the flush before a preflush write */
 	struct disk_op *next_free;
 };
 
@@ -37,7 +39,8 @@ struct disk {
 
 static loop_fn on_result;
 
-int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_done_fn *done, void *ctx, struct disk **out, char *why, size_t why_size)
+int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_done_fn *done, void *ctx,
+	      struct disk **out, char *why, size_t why_size)
 {
 	struct disk *disk = calloc(1, sizeof(*disk));
 	unsigned int i;
@@ -104,7 +107,8 @@ static void start(struct disk_op *o)
 	else if (req->op == REQUEST_READ)
 		loop_read(o->disk->loop, &o->op, o->disk->claim.fd, req->data + o->done, left, offset);
 	else
-		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, req->data + o->done, left, offset, RWF_DSYNC);
+		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, req->data + o->done, left, offset,
+			   RWF_DSYNC);
 }
 
 void disk_submit(struct disk *disk, struct request *req)
@@ -153,7 +157,7 @@ static void on_result(struct loop_op *op, int result)
 		start(o);
 		return;
 	}
-	if (!result) {		/* the volume has become smaller than it was */
+	if (!result) { /* the volume has become smaller than it was */
 		finish(o, -EIO);
 		return;
 	}

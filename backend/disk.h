@@ -16,14 +16,16 @@
 struct disk;
 typedef void disk_done_fn(void *ctx, struct request *req, int rc);
 
-/* Claims `path` (P6). `requests`: how many may be in flight. 0 or negative errno with words in `why`; -EBUSY as claim_open(). */
-int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_done_fn *done, void *ctx, struct disk **out, char *why, size_t why_size);
-void disk_close(struct disk *disk);			/* nothing may be in flight */
-uint64_t disk_sectors(const struct disk *disk);		/* 512-byte sectors, rounded down to whole blocks */
-uint32_t disk_block_size(const struct disk *disk);	/* logical, bytes */
+/* Claims `path` (P6). `requests`: how many may be in flight. 0 or negative errno with words
+ * in `why`; -EBUSY as claim_open(). */
+int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_done_fn *done, void *ctx,
+	      struct disk **out, char *why, size_t why_size);
+void disk_close(struct disk *disk);		   /* nothing may be in flight */
+uint64_t disk_sectors(const struct disk *disk);	   /* 512-byte sectors, rounded down to whole blocks */
+uint32_t disk_block_size(const struct disk *disk); /* logical, bytes */
 
-/* Read, write or flush; answered by done() with 0 or negative errno, from loop_run(). A write is durable when it is done (RWF_DSYNC); with preflush everything
- * completed before it is made durable first. */
+/* Read, write or flush; answered by done() with 0 or negative errno, from loop_run(). A write is durable
+ * when it is done (RWF_DSYNC); with preflush everything completed before it is made durable first. */
 void disk_submit(struct disk *disk, struct request *req);
 unsigned int disk_in_flight(const struct disk *disk);
 

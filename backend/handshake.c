@@ -2,16 +2,22 @@
 /*
  * handshake.c: two nodes meet: HELLO, READY, and for a new pair PAIR.
  *
- *   DISCONNECTED ─ connected ─> DRAINING ─ nothing of an older connection left ─> HELLO_SENT ─ HELLO ─> SETTLING ─ READY both ways ─> CONNECTED
- *                                                                                              └─ settle() refuses ─> REFUSED
+ *   DISCONNECTED ─ connected ─> DRAINING ─ nothing of an older connection left ─> HELLO_SENT ─ HELLO ─┐
+ *     ┌────────────────────────────────────────────────────────────────────────────────────────────────┘
+ *     └─> SETTLING ─ READY both ways ─> CONNECTED
+ *            └────── settle() refuses ─> REFUSED
  *
  * Invariants
- *  1. HELLO describes the durable superblock; it is sent when no superblock write and no peer write of an older connection is on its way (P6).
- *  2. READY is sent after what the partner's HELLO asked of us is durable; no ACK and no GIVE leaves before READY has gone both ways (rule 8).
- *  3. A node whose partner has the token on its way to it does not raise its epoch from HELLO: it would swallow the token (rule 8).
+ *  1. HELLO describes the durable superblock; it is sent when no superblock write and no
+ *     peer write of an older connection is on its way (P6).
+ *  2. READY is sent after what the partner's HELLO asked of us is durable; no ACK and no
+ *     GIVE leaves before READY has gone both ways (rule 8).
+ *  3. A node whose partner has the token on its way to it does not raise its epoch from
+ *     HELLO: it would swallow the token (rule 8).
  *
- * Crash argument: each side's change is one superblock write, and every pair of durable states that a crash can leave is one that settle() resolves: a PAIR that only
- * the leader stored is sent again; an adoption that was not stored is decided again from the same facts.
+ * Crash argument: each side's change is one superblock write, and every pair of durable
+ * states that a crash can leave is one that settle() resolves: a PAIR that only the leader
+ * stored is sent again; an adoption that was not stored is decided again from the same facts.
  */
 #include "backend/replicate_private.h"
 #include "backend/settle.h"
@@ -20,20 +26,37 @@
 #include <stdio.h>
 #include <string.h>
 
-enum connection_event { EVENT_CONNECTED, EVENT_DRAINED, EVENT_HELLO, EVENT_SETTLED, EVENT_REFUSED, EVENT_LOST, EVENT_COUNT };
-
-#define NEVER CONNECTION_STATE_COUNT
-static const enum connection_state connection_table[CONNECTION_STATE_COUNT][EVENT_COUNT] = {
-	/*			    CONNECTED		  DRAINED		  HELLO			SETTLED		      REFUSED		  LOST */
-	[CONNECTION_DISCONNECTED] = { CONNECTION_DRAINING, NEVER,		  NEVER,		NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
-	[CONNECTION_DRAINING]	  = { NEVER,		   CONNECTION_HELLO_SENT, NEVER,		NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
-	[CONNECTION_HELLO_SENT]	  = { NEVER,		   NEVER,		  CONNECTION_SETTLING,	NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
-	[CONNECTION_SETTLING]	  = { NEVER,		   NEVER,		  NEVER,		CONNECTION_CONNECTED, CONNECTION_REFUSED, CONNECTION_DISCONNECTED },
-	[CONNECTION_CONNECTED]	  = { NEVER,		   NEVER,		  NEVER,		NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
-	[CONNECTION_REFUSED]	  = { NEVER,		   NEVER,		  NEVER,		NEVER,		      NEVER,		  CONNECTION_DISCONNECTED },
+enum connection_event {
+	EVENT_CONNECTED,
+	EVENT_DRAINED,
+	EVENT_HELLO,
+	EVENT_SETTLED,
+	EVENT_REFUSED,
+	EVENT_LOST,
+	EVENT_COUNT
 };
 
-static const char *const event_names[EVENT_COUNT] = { "connected", "drained", "HELLO", "READY", "refused", "lost" };
+#define NEVER		 CONNECTION_STATE_COUNT
+#define CONNECTION_NEVER NEVER
+
+/* clang-format off */
+#define ROW(state, connected, drained, hello, settled, refused, lost) \
+	[CONNECTION_##state] = { CONNECTION_##connected, CONNECTION_##drained, CONNECTION_##hello, \
+				 CONNECTION_##settled, CONNECTION_##refused, CONNECTION_##lost }
+static const enum connection_state connection_table[CONNECTION_STATE_COUNT][EVENT_COUNT] = {
+	/*                CONNECTED  DRAINED     HELLO     SETTLED    REFUSED  LOST */
+	ROW(DISCONNECTED, DRAINING,  NEVER,      NEVER,    NEVER,     NEVER,   DISCONNECTED),
+	ROW(DRAINING,     NEVER,     HELLO_SENT, NEVER,    NEVER,     NEVER,   DISCONNECTED),
+	ROW(HELLO_SENT,   NEVER,     NEVER,      SETTLING, NEVER,     NEVER,   DISCONNECTED),
+	ROW(SETTLING,     NEVER,     NEVER,      NEVER,    CONNECTED, REFUSED, DISCONNECTED),
+	ROW(CONNECTED,    NEVER,     NEVER,      NEVER,    NEVER,     NEVER,   DISCONNECTED),
+	ROW(REFUSED,      NEVER,     NEVER,      NEVER,    NEVER,     NEVER,   DISCONNECTED),
+};
+/* clang-format on */
+
+static const char *const event_names[EVENT_COUNT] = {
+	"connected", "drained", "HELLO", "READY", "refused", "lost",
+};
 
 /* The one setter of r->connection. False: the event may not come in this state. */
 static bool connection_event(struct replicate *r, enum connection_event event)
@@ -43,8 +66,8 @@ static bool connection_event(struct replicate *r, enum connection_event event)
 	if (next == NEVER)
 		return false;
 	if (next != r->connection) {
-		say(r, "connection %s -> %s (%s%s%s)", connection_state_name(r->connection), connection_state_name(next),
-		    event_names[event], r->why[0] ? ": " : "", r->why);
+		say(r, "connection %s -> %s (%s%s%s)", connection_state_name(r->connection),
+		    connection_state_name(next), event_names[event], r->why[0] ? ": " : "", r->why);
 		r->connection = next;
 		r->connection_since_ms = r->now_ms;
 	}
@@ -81,7 +104,7 @@ static void lead_pair(struct replicate *r)
 
 	if (sb->flags & SB_JUST_CREATED) {
 		settle_features(&r->cfg.offer, &r->peer.offer, &sb->agreed);
-		do	/* 0 means none */
+		do /* 0 means none */
 			sb->gen.current = r->ops->random(r->ctx);
 		while (!sb->gen.current);
 		sb->epoch = 1;
@@ -106,7 +129,8 @@ static void adopt(struct replicate *r)
 static void settle_now(struct replicate *r)
 {
 	struct packet_hello own;
-	struct settle_side self = { r->cfg.self_host, &own, r->cfg.first }, peer = { r->cfg.peer_host, &r->peer, !r->cfg.first };
+	struct settle_side self = { r->cfg.self_host, &own, r->cfg.first };
+	struct settle_side peer = { r->cfg.peer_host, &r->peer, !r->cfg.first };
 
 	connection_event(r, EVENT_HELLO);
 	fill_hello(r, &own);
@@ -125,7 +149,7 @@ static void settle_now(struct replicate *r)
 		lead_pair(r);
 		break;
 	case SETTLE_PAIR_FOLLOW:
-		break;	/* PAIR comes */
+		break; /* PAIR comes */
 	case SETTLE_REFUSE:
 		refuse(r);
 		break;
@@ -136,7 +160,8 @@ void handshake_begin(struct replicate *r)
 {
 	struct packet p = { .type = PACKET_HELLO };
 
-	if (r->connection != CONNECTION_DRAINING || r->peer_count || r->write_busy || r->wanted_version != r->durable_version)
+	if (r->connection != CONNECTION_DRAINING || r->peer_count || r->write_busy ||
+	    r->wanted_version != r->durable_version)
 		return;
 	fill_hello(r, &p.hello);
 	r->ops->send(r->ctx, &p, NULL);
@@ -162,8 +187,8 @@ static int on_pair(struct replicate *r, const struct packet_pair *p)
 {
 	struct superblock *sb = &r->wanted;
 
-	if (r->connection != CONNECTION_SETTLING || !(sb->flags & SB_JUST_CREATED) || !p->generation || !p->epoch ||
-	    !settle_features_cover(&r->cfg.offer, &p->agreed)) {
+	if (r->connection != CONNECTION_SETTLING || !(sb->flags & SB_JUST_CREATED) || !p->generation ||
+	    !p->epoch || !settle_features_cover(&r->cfg.offer, &p->agreed)) {
 		protocol_error(r, "PAIR that does not fit this node");
 		return -EPROTO;
 	}
@@ -193,7 +218,7 @@ int handshake_packet(struct replicate *r, const struct packet *p)
 	if (p->type == PACKET_PAIR)
 		return on_pair(r, &p->pair);
 	if (r->connection == CONNECTION_REFUSED)
-		return 0;	/* the partner sent READY before it knew */
+		return 0; /* the partner sent READY before it knew */
 	if (r->connection != CONNECTION_SETTLING || r->ready_received) {
 		protocol_error(r, "READY in state %s", connection_state_name(r->connection));
 		return -EPROTO;

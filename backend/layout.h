@@ -14,13 +14,19 @@
 #include "backend/endian.h"
 #include "backend/metadata.h"
 
-#define LAYOUT_SECTORS_MAX (1ull << 41)	/* 1 PiB: the largest disk, in 512-byte sectors */
-#define LAYOUT_SEGMENTS_MAX 4096u		/* more than any version offers: a bound for checks, not an offer */
+#define LAYOUT_SECTORS_MAX    (1ull << 41) /* 1 PiB: the largest disk, in 512-byte sectors */
+/* more than any version offers: a bound for checks, not an offer */
+#define LAYOUT_SEGMENTS_MAX   4096u
 #define LAYOUT_RING_ORDER_MAX 8u
 
-struct layout_field { const char *name; size_t offset, size; };		/* bytes */
+struct layout_field {
+	const char *name;
+	size_t offset, size; /* bytes */
+};
 
-struct be_generations { struct be64 current, bitmap, history_0, history_1; };
+struct be_generations {
+	struct be64 current, bitmap, history_0, history_1;
+};
 static_assert(sizeof(struct be_generations) == 32, "generations");
 
 struct be_features {
@@ -46,6 +52,6 @@ const char *features_check(const struct features *f, const struct be_features *r
 bool text_valid(const char *field, size_t size);
 /* cut at a character's boundary if too long, control characters become '?' */
 void put_text(char *field, size_t size, const char *text);
-void get_text(char *text, const char *field, size_t size);	/* `text` has size + 1 bytes */
+void get_text(char *text, const char *field, size_t size); /* `text` has size + 1 bytes */
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * log.c: lines to stderr, `<severity>object: text`, each by one write(2), so that lines of different threads never mix.
+ * log.c: lines to stderr, `<severity>object: text`, each by one write(2), so that lines of
+ * different threads never mix.
  */
 #include "backend/log.h"
 
@@ -25,7 +26,8 @@ bool log_enabled(enum log_level level)
 	return (int)level <= atomic_load(&least_severe);
 }
 
-/* A guest's or a peer's words may be part of the text: no control character may reach a terminal or begin a line. */
+/* A guest's or a peer's words may be part of the text: no control character may reach a
+ * terminal or begin a line. */
 static void tame(char *text)
 {
 	for (; *text; text++)
@@ -47,7 +49,7 @@ static void vlog_line(enum log_level level, const char *object, const char *fmt,
 	tame(line);
 	line[used] = '\n';
 	r = write(STDERR_FILENO, line, (size_t)used + 1);
-	(void)r;	/* there is nobody to tell */
+	(void)r; /* there is nobody to tell */
 }
 
 void log_line(enum log_level level, const char *object, const char *fmt, ...)
@@ -72,7 +74,8 @@ static enum log_level from_xen(xentoollog_level level)
 	return level >= XTL_NOTICE ? LOG_NOTICE : LOG_DEBUG;
 }
 
-static void xen_vmessage(struct xentoollog_logger *logger, xentoollog_level level, int errnoval, const char *context, const char *format, va_list al)
+static void xen_vmessage(struct xentoollog_logger *logger, xentoollog_level level, int errnoval,
+			 const char *context, const char *format, va_list al)
 {
 	char text[LINE_MAX_BYTES / 2];
 
@@ -80,12 +83,15 @@ static void xen_vmessage(struct xentoollog_logger *logger, xentoollog_level leve
 	if (!log_enabled(from_xen(level)))
 		return;
 	vsnprintf(text, sizeof(text), format, al);
-	log_line(from_xen(level), context, "%s%s%s", text, errnoval >= 0 ? ": " : "", errnoval >= 0 ? strerror(errnoval) : "");
+	log_line(from_xen(level), context, "%s%s%s", text, errnoval >= 0 ? ": " : "",
+		 errnoval >= 0 ? strerror(errnoval) : "");
 }
 
-static void xen_progress(struct xentoollog_logger *logger, const char *context, const char *doing_what, int percent, unsigned long done, unsigned long total)
+static void xen_progress(struct xentoollog_logger *logger, const char *context, const char *doing_what,
+			 int percent, unsigned long done, unsigned long total)
 {
-	(void)logger, (void)context, (void)doing_what, (void)percent, (void)done, (void)total;	/* none of the libraries used here reports progress */
+	/* none of the libraries used here reports progress */
+	(void)logger, (void)context, (void)doing_what, (void)percent, (void)done, (void)total;
 }
 
 static void xen_destroy(struct xentoollog_logger *logger)

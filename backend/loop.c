@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * loop.c: one io_uring: submissions are queued in the ring and enter the kernel together, with the wait for completions, once a turn.
+ * loop.c: one io_uring: submissions are queued in the ring and enter the kernel together,
+ * with the wait for completions, once a turn.
  *
  * Invariants
- *  1. op->busy from the start of an operation until just before its callback; the kernel's user_data is the op, so it stays in place that long.
+ *  1. op->busy from the start of an operation until just before its callback; the kernel's
+ *     user_data is the op, so it stays in place that long.
  *  2. Only the owner thread touches the ring.
- *  3. A turn takes the completions that are there when it begins its pass, so callbacks that start operations cannot starve the timers.
+ *  3. A turn takes the completions that are there when it begins its pass, so callbacks
+ *     that start operations cannot starve the timers.
  */
 #include "backend/loop.h"
 
@@ -19,7 +22,7 @@
 
 struct loop {
 	struct io_uring ring;
-	uint8_t *registered;		/* area known to the kernel as buffer 0, NULL if none */
+	uint8_t *registered; /* area known to the kernel as buffer 0, NULL if none */
 	size_t registered_bytes;
 	uint64_t now_ms;
 };
@@ -75,9 +78,11 @@ const char *loop_requirement(int rc)
 		return "this kernel has no io_uring; Linux 5.10 or newer is required";
 	case -EPERM:
 	case -EACCES:
-		return "io_uring is switched off; set the sysctl kernel.io_uring_disabled to 0 and allow io_uring_setup in the service's system call filter";
+		return "io_uring is switched off; set the sysctl kernel.io_uring_disabled "
+		       "to 0 and allow io_uring_setup in the service's system call filter";
 	case -ENOMEM:
-		return "not enough lockable memory for io_uring; raise LimitMEMLOCK (ulimit -l) or grant CAP_IPC_LOCK";
+		return "not enough lockable memory for io_uring; raise "
+		       "LimitMEMLOCK (ulimit -l) or grant CAP_IPC_LOCK";
 	default:
 		return "io_uring could not be set up";
 	}
@@ -93,7 +98,7 @@ static struct io_uring_sqe *begin(struct loop *loop, struct loop_op *op)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
 	assert(op->fn && !op->busy);
-	while (!sqe) {		/* the submission queue is full: let the kernel take it */
+	while (!sqe) { /* the submission queue is full: let the kernel take it */
 		io_uring_submit(&loop->ring);
 		sqe = io_uring_get_sqe(&loop->ring);
 	}
@@ -113,7 +118,8 @@ static bool is_registered(const struct loop *loop, const void *buf, size_t len)
 {
 	const uint8_t *p = buf;
 
-	return loop->registered && p >= loop->registered && p + len <= loop->registered + loop->registered_bytes;
+	return loop->registered && p >= loop->registered &&
+	       p + len <= loop->registered + loop->registered_bytes;
 }
 
 void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len, uint64_t offset)
@@ -127,7 +133,8 @@ void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t 
 	io_uring_sqe_set_data(sqe, op);
 }
 
-void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset, int rwf)
+void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset,
+		int rwf)
 {
 	struct io_uring_sqe *sqe = begin(loop, op);
 
@@ -147,7 +154,8 @@ void loop_fdatasync(struct loop *loop, struct loop_op *op, int fd)
 	io_uring_sqe_set_data(sqe, op);
 }
 
-void loop_accept(struct loop *loop, struct loop_op *op, int fd, struct sockaddr_storage *from, socklen_t *from_len)
+void loop_accept(struct loop *loop, struct loop_op *op, int fd, struct sockaddr_storage *from,
+		 socklen_t *from_len)
 {
 	struct io_uring_sqe *sqe = begin(loop, op);
 
@@ -188,7 +196,7 @@ void loop_cancel(struct loop *loop, struct loop_op *op)
 		return;
 	sqe = begin(loop, &dummy);
 	io_uring_prep_cancel(sqe, op, 0);
-	io_uring_sqe_set_data(sqe, NULL);	/* nobody waits for the cancellation itself */
+	io_uring_sqe_set_data(sqe, NULL); /* nobody waits for the cancellation itself */
 }
 
 static void dispatch(struct loop *loop)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mailbox.c: a queue of messages under a mutex, and an eventfd that says when it is not empty.  It carries control messages only; the data path never posts.
+ * mailbox.c: a queue of messages under a mutex, and an eventfd that says when it is not
+ * empty.  It carries control messages only; the data path never posts.
  */
 #include "backend/mailbox.h"
 
@@ -15,7 +16,7 @@ TAILQ_HEAD(message_list, message);
 
 struct mailbox {
 	int fd;
-	pthread_mutex_t lock;		/* guards `list` */
+	pthread_mutex_t lock; /* guards `list` */
 	struct message_list list;
 };
 
@@ -62,7 +63,7 @@ void mailbox_post(struct mailbox *mb, struct message *m)
 	pthread_mutex_unlock(&mb->lock);
 	do
 		r = write(mb->fd, &one, sizeof(one));
-	while (r < 0 && errno == EINTR);	/* EAGAIN: the counter is full, so the reader is woken already */
+	while (r < 0 && errno == EINTR); /* EAGAIN: the counter is full, so the reader is woken already */
 }
 
 void mailbox_run(struct mailbox *mb)

@@ -2,7 +2,8 @@
 /*
  * main.c: drbdxd: start-up, the control thread's loop, and the end.
  *
- * The control thread waits in poll(2) for xenstore, the control socket, the mailbox (answers of the owner threads) and signals.  It never touches a disk, a ring or a peer
+ * The control thread waits in poll(2) for xenstore, the control socket, the mailbox
+ * (answers of the owner threads) and signals.  It never touches a disk, a ring or a peer
  * connection: those belong to the owner threads (resource.h).
  */
 #include <errno.h>
@@ -33,11 +34,14 @@
 #define DRBDX_VERSION "unknown"
 #endif
 
-#define RUN_DIR "/run/drbdx"
+#define RUN_DIR	  "/run/drbdx"
 #define LOCK_FILE RUN_DIR "/drbdxd.lock"
-#define POLL_MAX 72
+#define POLL_MAX  72
 
-struct options { const char *config, *socket; bool debug; };
+struct options {
+	const char *config, *socket;
+	bool debug;
+};
 
 struct control_thread {
 	struct mailbox *mailbox;
@@ -64,14 +68,19 @@ static void usage(FILE *out)
 	      "  -c, --config FILE  configuration (default " DAEMON_CONFIG ")\n"
 	      "  -s, --socket PATH  control socket (default " CONTROL_SOCKET ")\n"
 	      "  -V, --version      print the version\n"
-	      "  -h, --help         print this\n", out);
+	      "  -h, --help         print this\n",
+	      out);
 }
 
 static struct options parse_options(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "foreground", no_argument, NULL, 'f' }, { "debug", no_argument, NULL, 'd' }, { "config", required_argument, NULL, 'c' },
-		{ "socket", required_argument, NULL, 's' }, { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct options o = { DAEMON_CONFIG, CONTROL_SOCKET, false };
@@ -79,13 +88,26 @@ static struct options parse_options(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "fdc:s:Vh", longs, NULL)) != -1) {
 		switch (c) {
-		case 'f': break;
-		case 'd': o.debug = true; break;
-		case 'c': o.config = optarg; break;
-		case 's': o.socket = optarg; break;
-		case 'V': puts("drbdxd " DRBDX_VERSION); exit(0);
-		case 'h': usage(stdout); exit(0);
-		default: usage(stderr); exit(1);
+		case 'f':
+			break;
+		case 'd':
+			o.debug = true;
+			break;
+		case 'c':
+			o.config = optarg;
+			break;
+		case 's':
+			o.socket = optarg;
+			break;
+		case 'V':
+			puts("drbdxd " DRBDX_VERSION);
+			exit(0);
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default:
+			usage(stderr);
+			exit(1);
 		}
 	}
 	if (optind < argc) {
@@ -115,7 +137,7 @@ static int lock_instance(void)
 		log_error(NULL, "another drbdxd is running on this host (it holds %s)", LOCK_FILE);
 		return -EBUSY;
 	}
-	return 0;	/* kept open until the process ends */
+	return 0; /* kept open until the process ends */
 }
 
 static int check_io_uring(void)
@@ -135,11 +157,11 @@ static int open_signals(void)
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);	/* a closed terminal is no reason to stop serving disks */
+	signal(SIGHUP, SIG_IGN); /* a closed terminal is no reason to stop serving disks */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);	/* before any thread is made: they inherit it */
+	sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread is made: they inherit it */
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -160,7 +182,8 @@ static void notify(const char *state)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
 		log_debug(NULL, "the service manager was not told '%s': %s", state, strerror(errno));
 	close(fd);
 }
@@ -187,8 +210,10 @@ static int start(struct control_thread *t, const struct options *o)
 	rc = mailbox_new(&t->mailbox);
 	if (!rc)
 		rc = daemon_new(o->config, host, t->mailbox, &t->daemon, why, sizeof(why));
-	if (!rc)	/* before the devices: one that a guest still uses is claimed at once */
-		daemon_start_all(t->daemon, why, sizeof(why));	/* what cannot start has been said; the others are served */
+	/* Before the devices: one that a guest still uses is claimed at once. What cannot start has been
+	 * said; the others are served. */
+	if (!rc)
+		daemon_start_all(t->daemon, why, sizeof(why));
 	if (!rc)
 		rc = devices_new(find_resource, t->daemon, &t->devices, why, sizeof(why));
 	if (!rc)
@@ -237,7 +262,8 @@ static int poll_timeout(const struct control_thread *t)
 static void run_once(struct control_thread *t)
 {
 	struct pollfd fds[POLL_MAX] = {
-		{ .fd = t->signals, .events = POLLIN }, { .fd = mailbox_fd(t->mailbox), .events = POLLIN },
+		{ .fd = t->signals, .events = POLLIN },
+		{ .fd = mailbox_fd(t->mailbox), .events = POLLIN },
 		{ .fd = devices_fd(t->devices), .events = POLLIN },
 	};
 	size_t n = control_pollfds(t->control, fds + 3, POLL_MAX - 3);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * overlap.c: an interval tree: a red-black tree ordered by (sector, id) in which every node knows the highest end of its subtree.
+ * overlap.c: an interval tree: a red-black tree ordered by (sector, id) in which every node
+ * knows the highest end of its subtree.
  *
- * Invariant: req->overlap_end == max(end of req, overlap_end of its children).  The tree macros call RB_AUGMENT where they move nodes; after an
- * insertion or a removal the path to the root is recomputed here.
+ * Invariant: req->overlap_end == max(end of req, overlap_end of its children).  The tree macros call
+ * RB_AUGMENT where they move nodes; after an insertion or a removal the path to the root is recomputed here.
  */
 #include "backend/overlap.h"
 
@@ -57,7 +58,8 @@ void overlap_insert(struct overlap_tree *tree, struct request *req)
 
 void overlap_remove(struct overlap_tree *tree, struct request *req)
 {
-	/* The lowest node whose subtree changes is the parent of the node that is unlinked: req itself, or its successor when req has two children. */
+	/* The lowest node whose subtree changes is the parent of the node that is unlinked:
+	 * req itself, or its successor when req has two children. */
 	struct request *unlinked = req, *lowest;
 
 	if (RB_LEFT(req, overlap) && RB_RIGHT(req, overlap))
@@ -76,7 +78,8 @@ static struct request *leftmost(struct request *req, uint64_t start, uint64_t en
 		struct request *left = RB_LEFT(req, overlap);
 
 		if (left && left->overlap_end > start) {
-			req = left;	/* if nothing there begins before `end`, neither does anything right of it */
+			/* if nothing there begins before `end`, neither does anything right of it */
+			req = left;
 			continue;
 		}
 		if (req->sector >= end)
@@ -88,7 +91,8 @@ static struct request *leftmost(struct request *req, uint64_t start, uint64_t en
 	return NULL;
 }
 
-struct request *overlap_next(struct overlap_tree *tree, struct request *after, uint64_t sector, uint32_t sectors)
+struct request *overlap_next(struct overlap_tree *tree, struct request *after, uint64_t sector,
+			     uint32_t sectors)
 {
 	uint64_t end = sector + sectors;
 	struct request *req = after, *found;
@@ -101,7 +105,7 @@ struct request *overlap_next(struct overlap_tree *tree, struct request *after, u
 		found = leftmost(RB_RIGHT(req, overlap), sector, end);
 		if (found)
 			return found;
-		do {	/* up to the first ancestor of which this was the left subtree */
+		do { /* up to the first ancestor of which this was the left subtree */
 			child = req;
 			req = RB_PARENT(req, overlap);
 			if (!req)

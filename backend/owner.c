@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * owner.c: the owner thread of a resource: it joins ring, core, disk and transport, and is the only one who touches them.
+ * owner.c: the owner thread of a resource: it joins ring, core, disk and transport, and is
+ * the only one who touches them.
  *
- * One turn: the kernel's completions are handled (loop_run), then the ring is consumed if there is work and room, then answers are pushed with one notification, then the
- * packets of the turn leave in one sendmsg.  So one wake-up serves a batch of requests with a handful of system calls.
+ * One turn: the kernel's completions are handled (loop_run), then the ring is consumed if there is
+ * work and room, then answers are pushed with one notification, then the packets of the turn leave
+ * in one sendmsg.  So one wake-up serves a batch of requests with a handful of system calls.
  *
- *   opening (claims on metadata and disk are awaited) ──> running ──> stopping (token offered, connection closed, what is in flight awaited) ──> ended
+ *   opening (claims on metadata and disk are awaited) ──> running
+ *     ──> stopping (token offered, connection closed, what is in flight awaited) ──> ended
  */
 #include "backend/resource_private.h"
 
@@ -19,8 +22,8 @@
 #include "backend/log.h"
 
 #define LOOP_ENTRIES 1024u
-#define SLOW_MS 2000u	/* a metadata write this old is worth words */
-#define RING_PASSES 4	/* over the ring in one turn */
+#define SLOW_MS	     2000u /* a metadata write this old is worth words */
+#define RING_PASSES  4	   /* over the ring in one turn */
 
 static uint64_t now(const struct resource *r)
 {
@@ -48,7 +51,7 @@ static void on_watch(struct loop_op *op, int result)
 	struct watch *w = (struct watch *)op;
 	struct resource *r = w->resource;
 
-	if (r->watch != w) {		/* the ring it watched is gone */
+	if (r->watch != w) { /* the ring it watched is gone */
 		free(w);
 		return;
 	}
@@ -72,12 +75,17 @@ static void detach_ring(struct resource *r)
 		loop_cancel(r->loop, &w->op);
 	else
 		free(w);
-	r->orphans = ring_detach(r->ring) ? r->ring : NULL;	/* NULL: freed, nothing was in flight */
+	r->orphans = ring_detach(r->ring) ? r->ring : NULL; /* NULL: freed, nothing was in flight */
 	r->ring = NULL;
 	r->ring_work = false;
 }
 
-struct broken_note { struct message message; const struct resource_events *events; void *ctx; char why[RESOURCE_TEXT]; };
+struct broken_note {
+	struct message message;
+	const struct resource_events *events;
+	void *ctx;
+	char why[RESOURCE_TEXT];
+};
 
 static void tell_broken(struct message *m)
 {
@@ -112,8 +120,8 @@ static int attach_ring(struct resource *r, char *why, size_t why_size)
 	int rc;
 
 	replicate_status(r->core, &status, now(r));
-	limits = (struct blkif_limits){ status.superblock.agreed.sectors, status.superblock.agreed.block_size, r->ring_read_only,
-					status.superblock.agreed.max_segments };
+	limits = (struct blkif_limits){ status.superblock.agreed.sectors, status.superblock.agreed.block_size,
+					r->ring_read_only, status.superblock.agreed.max_segments };
 	r->watch = calloc(1, sizeof(*r->watch));
 	if (!r->watch)
 		return -ENOMEM;
@@ -127,7 +135,7 @@ static int attach_ring(struct resource *r, char *why, size_t why_size)
 	r->watch->op.fn = on_watch;
 	r->watch->resource = r;
 	loop_poll_in(r->loop, &r->watch->op, ring_fd(r->ring));
-	r->ring_work = true;	/* a request may have been queued before the port was bound */
+	r->ring_work = true; /* a request may have been queued before the port was bound */
 	return 0;
 }
 
@@ -154,8 +162,8 @@ static void act_complete(void *ctx, struct request *req, int rc)
 
 	if (req->flags & REQUEST_FROM_PEER)
 		transport_put_request(r->transport, req);
-	else
-		ring_complete(r->ring ? r->ring : r->orphans, req, rc);	/* a ring is attached only when no orphan is left */
+	else /* a ring is attached only when no orphan is left */
+		ring_complete(r->ring ? r->ring : r->orphans, req, rc);
 	r->ring_work = true;
 }
 
@@ -182,7 +190,7 @@ static void act_activated(void *ctx, int rc, const char *why)
 
 	r->activated = !rc;
 	if (!rc)
-		return;		/* finish_connect() */
+		return; /* finish_connect() */
 	r->connect_call = NULL;
 	call_answer(call, rc, why);
 }
@@ -204,7 +212,8 @@ static void finish_connect(struct resource *r)
 
 static void act_released(void *ctx)
 {
-	(void)ctx;	/* the release was answered when the ring was unmapped; what was in flight has now ended too */
+	/* the release was answered when the ring was unmapped; what was in flight has now ended too */
+	(void)ctx;
 }
 
 static void act_resume(void *ctx)
@@ -223,13 +232,15 @@ static uint64_t act_random(void *ctx)
 
 	(void)ctx;
 	while (getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
-		;	/* only interrupted calls come here: the pool is initialised long before any guest runs */
+		; /* only interrupted calls come here: the pool is initialised long before any guest runs */
 	return value;
 }
 
 static const struct replicate_ops core_ops = {
-	act_disk, act_send, act_write_superblock, act_complete, act_disconnect, act_claimed, act_activated, act_released,
-	act_resume, act_changed, act_random,
+	/* clang-format off */
+	act_disk, act_send, act_write_superblock, act_complete, act_disconnect, act_claimed, act_activated,
+	act_released, act_resume, act_changed, act_random,
+	/* clang-format on */
 };
 
 /* ---- events for the core ---- */
@@ -277,7 +288,7 @@ static void on_problem(void *ctx, const char *why)
 {
 	struct resource *r = ctx;
 
-	if (!why)	/* connected() says the same */
+	if (!why) /* connected() says the same */
 		return;
 	log_notice(r->name, "no connection to %s: %s", r->peer_host, why);
 	replicate_link_problem(r->core, why, now(r));
@@ -289,34 +300,45 @@ static const struct transport_ops transport_ops = { on_connected, on_packet, on_
 
 static void describe_offer(const struct resource *r, struct features *f)
 {
-	*f = (struct features){ .sectors = disk_sectors(r->disk), .block_size = disk_block_size(r->disk), .max_segments = BLKIF_SEGMENTS_MAX,
-				.ring_order = RING_ORDER_MAX, .queues = 1 };
+	*f = (struct features){ .sectors = disk_sectors(r->disk),
+				.block_size = disk_block_size(r->disk),
+				.max_segments = BLKIF_SEGMENTS_MAX,
+				.ring_order = RING_ORDER_MAX,
+				.queues = 1 };
 }
 
 static int check_superblock(struct resource *r, const struct superblock *sb)
 {
 	if (!strcmp(sb->name, r->name))
 		return 0;
-	snprintf(r->disk_why, sizeof(r->disk_why), "slot %d of %s belongs to resource %s: correct the index in the configuration", r->meta_index,
-		 r->meta_path, sb->name);
+	snprintf(r->disk_why, sizeof(r->disk_why),
+		 "slot %d of %s belongs to resource %s: correct the index in the configuration",
+		 r->meta_index, r->meta_path, sb->name);
 	return -EINVAL;
 }
 
 static int start_core(struct resource *r)
 {
 	struct replicate_config cfg = {
-		.name = r->name, .self_host = r->self_host, .peer_host = r->peer_host, .first = transport_is_first(&r->transport_cfg),
-		.window_bytes = PEER_POOL_BYTES / 2, .window_requests = PEER_REQUESTS,	/* half: a buddy pool may be fragmented */
-		.claim_timeout_ms = CLAIM_TIMEOUT_MS, .disk_retry_ms = DISK_RETRY_MS,
+		.name = r->name,
+		.self_host = r->self_host,
+		.peer_host = r->peer_host,
+		.first = transport_is_first(&r->transport_cfg),
+		/* half: a buddy pool may be fragmented */
+		.window_bytes = PEER_POOL_BYTES / 2,
+		.window_requests = PEER_REQUESTS,
+		.claim_timeout_ms = CLAIM_TIMEOUT_MS,
+		.disk_retry_ms = DISK_RETRY_MS,
 	};
 	struct superblock *sb = &r->superblock_read;
 	int rc;
 
 	describe_offer(r, &cfg.offer);
 	resource_set_features(r, sb->flags & SB_JUST_CREATED ? &cfg.offer : &sb->agreed);
-	/* The transport first: it does nothing before its first tick, and the core may begin a superblock write at once. */
-	rc = transport_new(&r->transport_cfg, r->loop, r->peer_pool, PEER_REQUESTS, &transport_ops, r, &r->transport, r->disk_why,
-			   sizeof(r->disk_why));
+	/* The transport first: it does nothing before its first tick, and the core may
+	 * begin a superblock write at once. */
+	rc = transport_new(&r->transport_cfg, r->loop, r->peer_pool, PEER_REQUESTS, &transport_ops, r,
+			   &r->transport, r->disk_why, sizeof(r->disk_why));
 	if (rc)
 		return rc;
 	rc = replicate_new(&cfg, sb, &core_ops, r, now(r), &r->core);
@@ -342,17 +364,19 @@ static void try_open(struct resource *r)
 	memcpy(before, r->disk_why, sizeof(before));
 	r->disk_why[0] = '\0';
 	r->open_retry_ms = UINT64_MAX;
-	rc = superblock_io_open(&r->superblock, r->meta_path, r->meta_index, r->loop, on_superblock_done, r, &r->superblock_read, r->disk_why,
-				sizeof(r->disk_why));
+	rc = superblock_io_open(&r->superblock, r->meta_path, r->meta_index, r->loop, on_superblock_done, r,
+				&r->superblock_read, r->disk_why, sizeof(r->disk_why));
 	if (!rc)
 		rc = check_superblock(r, &r->superblock_read);
 	if (!rc)
-		rc = disk_open(r->disk_path, r->loop, REQUESTS_MAX + PEER_REQUESTS, on_disk_done, r, &r->disk, r->disk_why, sizeof(r->disk_why));
+		rc = disk_open(r->disk_path, r->loop, REQUESTS_MAX + PEER_REQUESTS, on_disk_done, r, &r->disk,
+			       r->disk_why, sizeof(r->disk_why));
 	if (!rc)
 		rc = start_core(r);
 	if (!rc) {
 		r->disk_why[0] = '\0';
-		log_info(r->name, "disk %s and metadata slot %d of %s are open", r->disk_path, r->meta_index, r->meta_path);
+		log_info(r->name, "disk %s and metadata slot %d of %s are open", r->disk_path, r->meta_index,
+			 r->meta_path);
 		return;
 	}
 	if (!r->disk_why[0])
@@ -405,7 +429,7 @@ void owner_release(struct resource *r, struct call *call)
 	struct call *connect = r->connect_call, *claim = r->claim_call;
 
 	if (call->ctx != r->holder && !(claim && claim->ctx == call->ctx)) {
-		call_answer(call, 0, "");	/* its claim was refused: the disk is another guest's */
+		call_answer(call, 0, ""); /* its claim was refused: the disk is another guest's */
 		return;
 	}
 	r->holder = NULL;
@@ -413,7 +437,7 @@ void owner_release(struct resource *r, struct call *call)
 	call_answer(connect, -ECANCELED, "the device was closed");
 	detach_ring(r);
 	if (r->core) {
-		replicate_release(r->core, now(r));	/* answers a claim that waits */
+		replicate_release(r->core, now(r)); /* answers a claim that waits */
 	} else {
 		r->claim_call = NULL;
 		call_answer(claim, -ECANCELED, "the request was withdrawn");
@@ -472,10 +496,12 @@ void owner_status(struct resource *r, struct call *call)
 		replicate_status(r->core, &s->core, now(r));
 		state = disk_state(&s->core);
 		if (s->core.metadata_ms > SLOW_MS)
-			snprintf(s->disk_why, sizeof(s->disk_why), "a write of the metadata has not ended for %llu s",
+			snprintf(s->disk_why, sizeof(s->disk_why),
+				 "a write of the metadata has not ended for %llu s",
 				 (unsigned long long)s->core.metadata_ms / 1000);
 		if (s->core.disk_error)
-			snprintf(s->disk_why, sizeof(s->disk_why), "%s; trying again", strerror(-s->core.disk_error));
+			snprintf(s->disk_why, sizeof(s->disk_why), "%s; trying again",
+				 strerror(-s->core.disk_error));
 	}
 	snprintf(s->disk_state, sizeof(s->disk_state), "%s", state);
 	if (r->transport)
@@ -500,8 +526,9 @@ static bool attached(const struct resource *r, char *why, size_t why_size)
 }
 
 /*
- * A guest that is still there is left with a ring in which nothing is unanswered but what it has not seen consumed: a later daemon attaches where this one stopped.  Only when
- * the last writes cannot be finished (no partner) does the resource stay SB_IN_USE, and is found unclean.
+ * A guest that is still there is left with a ring in which nothing is unanswered but what it has
+ * not seen consumed: a later daemon attaches where this one stopped.  Only when the last writes
+ * cannot be finished (no partner) does the resource stay SB_IN_USE, and is found unclean.
  */
 void owner_stop(struct resource *r, struct call *call)
 {
@@ -548,13 +575,13 @@ static void stop_advance(struct resource *r)
 	detach_ring(r);
 	if (r->transport) {
 		if (!late && !transport_flushed(r->transport))
-			return;		/* GIVE is to reach the partner */
+			return; /* GIVE is to reach the partner */
 		transport_shutdown(r->transport, "the daemon on this host is being stopped");
 		if (!transport_idle(r->transport))
 			return;
 	}
 	if ((r->disk && disk_in_flight(r->disk)) || r->superblock.stage)
-		return;		/* the kernel still has buffers of ours: bounded by the disk */
+		return; /* the kernel still has buffers of ours: bounded by the disk */
 	r->ended = true;
 }
 
@@ -570,7 +597,7 @@ static void dispose(struct resource *r)
 		replicate_free(r->core);
 	close_storage(r);
 	loop_free(r->loop);
-	free(r->guest_pool);	/* not pool_free(): what a guest never got answered still has buffers */
+	free(r->guest_pool); /* not pool_free(): what a guest never got answered still has buffers */
 	free(r->peer_pool);
 	free(r->area);
 }
@@ -593,14 +620,16 @@ static uint64_t earliest(uint64_t a, uint64_t b)
 
 static uint64_t next_deadline(const struct resource *r)
 {
-	uint64_t deadline = r->core ? replicate_deadline(r->core) : earliest(r->open_retry_ms, r->claim_deadline_ms);
+	uint64_t deadline = r->core ? replicate_deadline(r->core)
+				    : earliest(r->open_retry_ms, r->claim_deadline_ms);
 
 	if (r->ring && r->ring_work)
 		return now(r);
 	if (r->transport)
 		deadline = earliest(deadline, transport_deadline(r->transport));
 	if (r->stopping)
-		deadline = earliest(deadline, now(r) + 20 < r->stop_deadline_ms ? r->stop_deadline_ms : now(r) + 20);
+		deadline = earliest(deadline,
+				    now(r) + 20 < r->stop_deadline_ms ? r->stop_deadline_ms : now(r) + 20);
 	return deadline;
 }
 
@@ -634,7 +663,7 @@ static void turn(struct resource *r)
 	serve_ring(r);
 	if (r->transport)
 		transport_flush(r->transport);
-	finish_connect(r);	/* that may have ended the last orphan */
+	finish_connect(r); /* that may have ended the last orphan */
 	if (r->stopping)
 		stop_advance(r);
 }
@@ -656,7 +685,8 @@ static void *owner_main(void *arg)
 		rc = loop_run(r->loop, next_deadline(r));
 		if (rc) {
 			log_error(r->name, "io_uring failed: %s", strerror(-rc));
-			abort();	/* nothing can be served without it; the service manager starts a new daemon (P6) */
+			/* nothing can be served without it; the service manager starts a new daemon (P6) */
+			abort();
 		}
 	}
 	dispose(r);

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * replicate.c: requests: each guest write goes to the local disk and to the partner, and is answered when it is durable on both (P1).
+ * replicate.c: requests: each guest write goes to the local disk and to the partner, and is
+ * answered when it is durable on both (P1).
  *
  * Invariants
- *  1. A guest's request is on exactly one of the lists queued, unsent, active, retry; a peer's on peer_active, retry or ack_held.
- *  2. Of two writes that overlap, the later one begins, here and at the partner, only after the earlier one is durable on both: one order on both nodes (P3).
- *     A read waits for the older writes that it overlaps.
- *  3. A write is answered only when neither LOCAL_PENDING nor PEER_PENDING is left. Losing the connection leaves PEER_PENDING: the write is sent again on the next one, where by
+ *  1. A guest's request is on exactly one of the lists queued, unsent, active, retry; a
+ *     peer's on peer_active, retry or ack_held.
+ *  2. Of two writes that overlap, the later one begins, here and at the partner, only after the earlier one
+ *     is durable on both: one order on both nodes (P3). A read waits for the older writes that it overlaps.
+ *  3. A write is answered only when neither LOCAL_PENDING nor PEER_PENDING is left. Losing the
+ *     connection leaves PEER_PENDING: the write is sent again on the next one, where by
  *     invariant 2 nothing newer can have touched its sectors, so that a repetition is harmless.
- *  4. A peer's write is acknowledged only on the connection that brought it, when it is durable here and {NONE, epoch, base = epoch} is too (hand-over rule 6).
+ *  4. A peer's write is acknowledged only on the connection that brought it, when it is
+ *     durable here and {NONE, epoch, base = epoch} is too (hand-over rule 6).
  *  5. What is on the wire and unacknowledged never exceeds the window that the partner's HELLO granted.
- *  6. A superblock write is started only when none is under way; what depends on it is a step (STEPS), run when that version is durable.
+ *  6. A superblock write is started only when none is under way; what depends on it is a
+ *     step (STEPS), run when that version is durable.
  *
- * Nothing here allocates after replicate_new(); each event costs O(log n) in the requests in flight, but for the ends of a connection.
+ * Nothing here allocates after replicate_new(); each event costs O(log n) in the requests
+ * in flight, but for the ends of a connection.
  */
 #include "backend/replicate_private.h"
 
@@ -134,7 +140,8 @@ static uint32_t bytes_of(const struct request *req)
 
 static bool window_open(const struct replicate *r, const struct request *req)
 {
-	return r->sent_requests < r->peer.window_requests && r->sent_bytes + bytes_of(req) <= r->peer.window_bytes;
+	return r->sent_requests < r->peer.window_requests &&
+	       r->sent_bytes + bytes_of(req) <= r->peer.window_bytes;
 }
 
 static void send_request(struct replicate *r, struct request *req)
@@ -180,7 +187,8 @@ static struct request_list *list_of(struct replicate *r, const struct request *r
 		return &r->retry;
 	if (req->flags & REQUEST_FROM_PEER)
 		return req->flags & REQUEST_LOCAL_PENDING ? &r->peer_active : &r->ack_held;
-	return (req->flags & REQUEST_PEER_PENDING) && !(req->flags & REQUEST_PEER_SENT) ? &r->unsent : &r->active;
+	return (req->flags & REQUEST_PEER_PENDING) && !(req->flags & REQUEST_PEER_SENT) ? &r->unsent
+											: &r->active;
 }
 
 void pump_unsent(struct replicate *r)
@@ -332,7 +340,10 @@ static void disk_failed(struct replicate *r, struct request *req, int rc)
 {
 	if (!r->disk_error)
 		say(r, "local disk: %s of %u sectors at %" PRIu64 " failed: %s; trying again",
-		    req->op == REQUEST_READ ? "read" : req->op == REQUEST_WRITE ? "write" : "flush", req->sectors, req->sector, strerror(-rc));
+		    req->op == REQUEST_READ    ? "read"
+		    : req->op == REQUEST_WRITE ? "write"
+					       : "flush",
+		    req->sectors, req->sector, strerror(-rc));
 	r->disk_error = rc;
 	r->disk_failed += !(req->flags & REQUEST_DISK_FAILED);
 	req->flags |= REQUEST_LOCAL_RETRY | REQUEST_DISK_FAILED;
@@ -422,8 +433,10 @@ static int on_ack(struct replicate *r, const struct packet *p)
 	struct request *req = tag < REQUESTS_MAX ? r->by_tag[tag] : NULL;
 	enum request_op op = p->type == PACKET_ACK ? REQUEST_WRITE : REQUEST_FLUSH;
 
-	if (!req || req->id != p->ack.id || req->op != op || !(req->flags & REQUEST_PEER_SENT) || !(req->flags & REQUEST_PEER_PENDING)) {
-		protocol_error(r, "%s for a request that was not sent (id %016" PRIx64 ")", packet_name(p->type), p->ack.id);
+	if (!req || req->id != p->ack.id || req->op != op || !(req->flags & REQUEST_PEER_SENT) ||
+	    !(req->flags & REQUEST_PEER_PENDING)) {
+		protocol_error(r, "%s for a request that was not sent (id %016" PRIx64 ")",
+			       packet_name(p->type), p->ack.id);
 		return -EPROTO;
 	}
 	TAILQ_REMOVE(list_of(r, req), req, link);
@@ -445,7 +458,8 @@ static bool in_range(const struct replicate *r, const struct packet_data *d)
 {
 	uint32_t block_sectors = r->durable.agreed.block_size / SECTOR_SIZE;
 
-	return d->sector + d->sectors <= r->durable.agreed.sectors && !(d->sector % block_sectors) && !(d->sectors % block_sectors);
+	return d->sector + d->sectors <= r->durable.agreed.sectors && !(d->sector % block_sectors) &&
+	       !(d->sectors % block_sectors);
 }
 
 static int on_peer_request(struct replicate *r, const struct packet *p, struct request *req)
@@ -477,8 +491,10 @@ static int on_peer_request(struct replicate *r, const struct packet *p, struct r
 static int connected_packet(struct replicate *r, const struct packet *p, struct request *req)
 {
 	if (r->connection != CONNECTION_CONNECTED) {
-		/* The partner is CONNECTED as soon as our READY is there; its READY came before, so we are too. */
-		protocol_error(r, "%s in state %s", packet_name(p->type), connection_state_name(r->connection));
+		/* The partner is CONNECTED as soon as our READY is there; its READY came
+		 * before, so we are too. */
+		protocol_error(r, "%s in state %s", packet_name(p->type),
+			       connection_state_name(r->connection));
 		return -EPROTO;
 	}
 	switch (p->type) {
@@ -550,7 +566,7 @@ void requests_connection_lost(struct replicate *r)
 	unwant_acks(&r->retry);
 	TAILQ_CONCAT(&retry, &r->retry, link);
 	forget_sent(r, &retry);
-	TAILQ_CONCAT(&r->retry, &retry, link);		/* the peer's */
+	TAILQ_CONCAT(&r->retry, &retry, link); /* the peer's */
 	unwant_acks(&r->ack_held);
 	acks_release(r);
 }
@@ -568,7 +584,8 @@ void replicate_disconnected(struct replicate *r, const char *why, uint64_t now_m
 
 bool replicate_ready(const struct replicate *r)
 {
-	return r->attachment == ATTACHMENT_ACTIVE && r->connection == CONNECTION_CONNECTED && token_held(r) && !r->disk_error && !r->write_error;
+	return r->attachment == ATTACHMENT_ACTIVE && r->connection == CONNECTION_CONNECTED && token_held(r) &&
+	       !r->disk_error && !r->write_error;
 }
 
 unsigned int replicate_guest_requests(const struct replicate *r)
@@ -582,11 +599,13 @@ static void frozen_words(const struct replicate *r, char *out, size_t size)
 	if (r->attachment == ATTACHMENT_NONE || replicate_ready(r))
 		return;
 	if (r->write_error)
-		snprintf(out, size, "the metadata cannot be written (%s); trying again", strerror(-r->write_error));
+		snprintf(out, size, "the metadata cannot be written (%s); trying again",
+			 strerror(-r->write_error));
 	else if (r->disk_error)
 		snprintf(out, size, "the local disk fails (%s); trying again", strerror(-r->disk_error));
 	else if (r->connection != CONNECTION_CONNECTED && r->attachment != ATTACHMENT_CLAIMING)
-		snprintf(out, size, "the partner %s is not connected%s%.200s", r->cfg.peer_host, r->why[0] ? ": " : "", r->why);
+		snprintf(out, size, "the partner %s is not connected%s%.200s", r->cfg.peer_host,
+			 r->why[0] ? ": " : "", r->why);
 }
 
 static void update_frozen(struct replicate *r)
@@ -659,11 +678,23 @@ static void count_requests(const struct replicate *r, struct replicate_status *o
 void replicate_status(const struct replicate *r, struct replicate_status *out, uint64_t now_ms)
 {
 	*out = (struct replicate_status){
-		.connection = r->connection, .attachment = r->attachment, .connection_since_ms = r->connection_since_ms,
-		.frozen_since_ms = r->frozen_since_ms, .superblock = r->durable, .peer = r->peer, .peer_known = r->peer_known,
-		.metadata_ms = r->write_busy ? now_ms - r->write_since_ms : 0, .disk_error = r->disk_error ? r->disk_error : r->write_error, .peer_writes = r->peer_count,
-		.reads = r->reads, .writes = r->writes, .flushes = r->flushes, .read_sectors = r->read_sectors,
-		.written_sectors = r->written_sectors, .sent_sectors = r->sent_sectors, .received_sectors = r->received_sectors,
+		.connection = r->connection,
+		.attachment = r->attachment,
+		.connection_since_ms = r->connection_since_ms,
+		.frozen_since_ms = r->frozen_since_ms,
+		.superblock = r->durable,
+		.peer = r->peer,
+		.peer_known = r->peer_known,
+		.metadata_ms = r->write_busy ? now_ms - r->write_since_ms : 0,
+		.disk_error = r->disk_error ? r->disk_error : r->write_error,
+		.peer_writes = r->peer_count,
+		.reads = r->reads,
+		.writes = r->writes,
+		.flushes = r->flushes,
+		.read_sectors = r->read_sectors,
+		.written_sectors = r->written_sectors,
+		.sent_sectors = r->sent_sectors,
+		.received_sectors = r->received_sectors,
 	};
 	count_requests(r, out, now_ms);
 	snprintf(out->who, sizeof(out->who), "%s", r->who);
@@ -673,8 +704,8 @@ void replicate_status(const struct replicate *r, struct replicate_status *out, u
 
 /* ---- birth and end ---- */
 
-int replicate_new(const struct replicate_config *cfg, const struct superblock *sb, const struct replicate_ops *ops, void *ctx,
-		  uint64_t now_ms, struct replicate **out)
+int replicate_new(const struct replicate_config *cfg, const struct superblock *sb,
+		  const struct replicate_ops *ops, void *ctx, uint64_t now_ms, struct replicate **out)
 {
 	struct replicate *r = calloc(1, sizeof(*r));
 

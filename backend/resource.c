@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * resource.c: the control thread's side of a resource: birth, questions to the owner thread, their answers, end.
+ * resource.c: the control thread's side of a resource: birth, questions to the owner
+ * thread, their answers, end.
  *
- * Invariant: a call is owned by one thread at a time; the mailboxes hand it over.  Every call is answered once: the owner thread answers what it still has when it ends, and
+ * Invariant: a call is owned by one thread at a time; the mailboxes hand it over.  Every
+ * call is answered once: the owner thread answers what it still has when it ends, and
  * nothing is posted to it after resource_stop().
  */
 #include "backend/resource_private.h"
@@ -56,13 +58,15 @@ static void run_on_owner(struct message *m)
 {
 	struct call *call = (struct call *)m;
 
-	if (call->resource->gone)	/* it came after the owner thread's last look (run by deliver_stop()) */
+	/* it came after the owner thread's last look (run by deliver_stop()) */
+	if (call->resource->gone)
 		call_answer(call, -ESHUTDOWN, "the resource has been stopped");
 	else
 		call->work(call->resource, call);
 }
 
-static struct call *call_new(struct resource *r, void (*work)(struct resource *, struct call *), resource_reply_fn *reply, void *ctx)
+static struct call *call_new(struct resource *r, void (*work)(struct resource *, struct call *),
+			     resource_reply_fn *reply, void *ctx)
 {
 	struct call *call = calloc(1, sizeof(*call));
 
@@ -86,7 +90,8 @@ static void call_post(struct call *call)
 }
 
 /* Control-path memory is small and rare; when even that is gone the answer is given at once. */
-static struct call *call_or_refuse(struct resource *r, void (*work)(struct resource *, struct call *), resource_reply_fn *reply, void *ctx)
+static struct call *call_or_refuse(struct resource *r, void (*work)(struct resource *, struct call *),
+				   resource_reply_fn *reply, void *ctx)
 {
 	struct call *call = call_new(r, work, reply, ctx);
 
@@ -113,8 +118,9 @@ void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx)
 		call_post(call);
 }
 
-void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only, const struct resource_events *events, void *events_ctx,
-			   resource_reply_fn *reply, void *ctx)
+void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
+			   const struct resource_events *events, void *events_ctx, resource_reply_fn *reply,
+			   void *ctx)
 {
 	struct call *call = call_or_refuse(r, owner_ring_connect, reply, ctx);
 
@@ -162,7 +168,7 @@ void resource_set_features(struct resource *r, const struct features *f)
 
 void resource_features(const struct resource *r, struct features *out)
 {
-	struct resource *unconst = (struct resource *)r;	/* the lock is not part of the value */
+	struct resource *unconst = (struct resource *)r; /* the lock is not part of the value */
 
 	pthread_mutex_lock(&unconst->features_lock);
 	*out = r->features;
@@ -211,7 +217,7 @@ static void configure_transport(struct resource *r, const struct config_resource
 	t->retry_ms = cfg->connect_int_ms;
 	t->handshake_ms = 3000;
 	t->liveness.late_ms = 300;
-	t->liveness.ping_ms = cfg->ping_int_ms;		/* quiet for so long: ask */
+	t->liveness.ping_ms = cfg->ping_int_ms; /* quiet for so long: ask */
 	t->liveness.dead_ms = cfg->ping_int_ms + cfg->ping_timeout_ms;
 }
 
@@ -222,15 +228,19 @@ static int check_config(const struct config_resource *cfg, char *why, size_t why
 		return -EOPNOTSUPP;
 	}
 	if (cfg->self->meta_index < 0) {
-		snprintf(why, why_size, "%s:%u: resource %s: only indexed external metadata is available in this version: write "
-			 "'meta-disk DEVICE[N];' instead of %s", cfg->file, cfg->line, cfg->name,
-			 cfg->self->meta_index == CONFIG_META_INTERNAL ? "'meta-disk internal;'" : "a flexible meta-disk");
+		snprintf(why, why_size,
+			 "%s:%u: resource %s: only indexed external metadata is available "
+			 "in this version: write 'meta-disk DEVICE[N];' instead of %s",
+			 cfg->file, cfg->line, cfg->name,
+			 cfg->self->meta_index == CONFIG_META_INTERNAL ? "'meta-disk internal;'"
+								       : "a flexible meta-disk");
 		return -EOPNOTSUPP;
 	}
 	return 0;
 }
 
-int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out, char *why, size_t why_size)
+int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out,
+		   char *why, size_t why_size)
 {
 	struct resource *r;
 	bool failed = false;
@@ -242,7 +252,10 @@ int resource_start(const struct config_resource *cfg, struct mailbox *control, s
 	if (!r)
 		return -ENOMEM;
 	pthread_mutex_init(&r->features_lock, NULL);
-	r->features = (struct features){ .block_size = 512, .max_segments = BLKIF_SEGMENTS_MAX, .ring_order = RING_ORDER_MAX, .queues = 1 };
+	r->features = (struct features){ .block_size = 512,
+					 .max_segments = BLKIF_SEGMENTS_MAX,
+					 .ring_order = RING_ORDER_MAX,
+					 .queues = 1 };
 	r->control = control;
 	r->name = copy(cfg->name, &failed);
 	r->self_host = copy(cfg->self->name, &failed);
@@ -275,7 +288,7 @@ static void deliver_stop(struct call *call)
 		pthread_join(r->thread, NULL);
 		r->gone = true;
 		mailbox_run(r->inbox);
-		if (!call->force)	/* devices may still refer to it until the process ends */
+		if (!call->force) /* devices may still refer to it until the process ends */
 			resource_free(r);
 	}
 	deliver_reply(call);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * resource.h: a replicated disk and its owner thread.  The control thread talks to it by messages; an answer comes back as a callback on the control thread.
+ * resource.h: a replicated disk and its owner thread.  The control thread talks to it by
+ * messages; an answer comes back as a callback on the control thread.
  *
- * All functions here are called on the control thread.  Every reply comes exactly once, also when the resource is being stopped (-ESHUTDOWN).
+ * All functions here are called on the control thread.  Every reply comes exactly once,
+ * also when the resource is being stopped (-ESHUTDOWN).
  */
 #ifndef DRBDX_BACKEND_RESOURCE_H
 #define DRBDX_BACKEND_RESOURCE_H
@@ -14,39 +16,50 @@
 #include "config/config.h"
 
 struct resource;
-struct mailbox;		/* mailbox.h: the control thread's */
+struct mailbox; /* mailbox.h: the control thread's */
 
 #define RESOURCE_TEXT 400u
-typedef void resource_reply_fn(void *ctx, int rc, const char *why);	/* rc 0 or negative errno; `why` words for the user, valid during the call */
+/* rc 0 or negative errno; `why` words for the user, valid during the call */
+typedef void resource_reply_fn(void *ctx, int rc, const char *why);
 
-struct resource_events {	/* unasked, on the control thread */
-	void (*ring_broken)(void *ctx, const char *why);	/* the attached ring was hostile and has been detached */
+/* unasked, on the control thread */
+struct resource_events {
+	/* the attached ring was hostile and has been detached */
+	void (*ring_broken)(void *ctx, const char *why);
 };
 
-/* Opens metadata and disk (waiting in its own thread, with status, while a predecessor's I/O still has the claim), starts thread and connection. Never blocks on
- * disk or peer. `cfg` must outlive it. */
-int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out, char *why, size_t why_size);
-/* Ends the thread and frees. Gives the token up if no guest is there (clean shutdown). With a guest: -EBUSY with who it is, unless `force` (the daemon stops): what was consumed is
- * answered and the resource released, so that a later daemon goes on with the same ring; if that cannot be finished in time (no partner) it stays SB_IN_USE and
- * will be found unclean. After a forced stop further calls are answered with -ESHUTDOWN. */
+/* Opens metadata and disk (waiting in its own thread, with status, while a predecessor's I/O still has
+ * the claim), starts thread and connection. Never blocks on disk or peer. `cfg` must outlive it. */
+int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out,
+		   char *why, size_t why_size);
+/* Ends the thread and frees. Gives the token up if no guest is there (clean shutdown). With a guest: -EBUSY
+ * with who it is, unless `force` (the daemon stops): what was consumed is answered and the resource released,
+ * so that a later daemon goes on with the same ring; if that cannot be finished in time (no partner) it stays
+ * SB_IN_USE and will be found unclean. After a forced stop further calls are answered with -ESHUTDOWN. */
 void resource_stop(struct resource *r, bool force, resource_reply_fn *reply, void *ctx);
 
 const char *resource_name(const struct resource *r);
 
-/* The guest's disk. One attachment a resource. `who` for refusals; `ctx` tells claimants apart: a release with another ctx than the granted claim's changes nothing. */
+/* The guest's disk. One attachment a resource. `who` for refusals; `ctx` tells claimants
+ * apart: a release with another ctx than the granted claim's changes nothing. */
 void resource_claim(struct resource *r, const char *who, resource_reply_fn *reply, void *ctx);
-void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx);	/* replies when the ring is unmapped; what is in flight ends in the background */
-void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only, const struct resource_events *events, void *events_ctx,
-			   resource_reply_fn *reply, void *ctx);		/* replies 0 when the ring is attached and is being served */
-void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void *ctx);	/* unmapped and unbound; the claim stays */
+/* replies when the ring is unmapped; what is in flight ends in the background */
+void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx);
+/* replies 0 when the ring is attached and is being served */
+void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
+			   const struct resource_events *events, void *events_ctx, resource_reply_fn *reply,
+			   void *ctx);
+/* unmapped and unbound; the claim stays */
+void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void *ctx);
 
-/* What to publish in xenstore before anything else is known: never blocks (last agreed or offered features). */
+/* What to publish in xenstore before anything else is known: never blocks (last agreed or
+ * offered features). */
 void resource_features(const struct resource *r, struct features *out);
 
 struct resource_status {
 	struct replicate_status core;
-	char disk_state[32];		/* "opening", "UpToDate", "Unclean", "Inconsistent", "Failed" */
-	char disk_why[RESOURCE_TEXT];	/* words when it is not UpToDate */
+	char disk_state[32];	      /* "opening", "UpToDate", "Unclean", "Inconsistent", "Failed" */
+	char disk_why[RESOURCE_TEXT]; /* words when it is not UpToDate */
 	char peer_address[80];
 	struct ring_counters ring;
 	uint64_t now_ms;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * resource_private.h: a resource as resource.c (control thread: calls and replies) and owner.c (owner thread: the work) share it.  Nobody else includes it.
+ * resource_private.h: a resource as resource.c (control thread: calls and replies) and
+ * owner.c (owner thread: the work) share it.  Nobody else includes it.
  */
 #ifndef DRBDX_BACKEND_RESOURCE_PRIVATE_H
 #define DRBDX_BACKEND_RESOURCE_PRIVATE_H
@@ -15,36 +16,42 @@
 #include "backend/superblock_io.h"
 #include "backend/transport.h"
 
-#define GUEST_POOL_BYTES (4u << 20)	/* four requests of the largest size in flight */
-#define PEER_POOL_BYTES (4u << 20)
-#define PEER_REQUESTS 256u
-#define CLAIM_TIMEOUT_MS 12000u		/* below block-drbdx's own bound, which is below libxl's 40 s */
-#define DISK_RETRY_MS 1000u
-#define OPEN_RETRY_MS 250u
-#define OPEN_WAIT_MS 5000u		/* how long a claim may wait for the disk to be opened */
-#define STOP_TIMEOUT_MS 2000u
+#define GUEST_POOL_BYTES (4u << 20) /* four requests of the largest size in flight */
+#define PEER_POOL_BYTES	 (4u << 20)
+#define PEER_REQUESTS	 256u
+#define CLAIM_TIMEOUT_MS 12000u /* below block-drbdx's own bound, which is below libxl's 40 s */
+#define DISK_RETRY_MS	 1000u
+#define OPEN_RETRY_MS	 250u
+#define OPEN_WAIT_MS	 5000u /* how long a claim may wait for the disk to be opened */
+#define STOP_TIMEOUT_MS	 2000u
 
-/* A question from the control thread: posted to the owner's mailbox, worked on there, and posted back with its answer. */
+/* A question from the control thread: posted to the owner's mailbox, worked on there, and
+ * posted back with its answer. */
 struct call {
-	struct message message;		/* first: the mailbox hands it back */
+	struct message message; /* first: the mailbox hands it back */
 	struct resource *resource;
-	void (*work)(struct resource *r, struct call *call);	/* on the owner thread; it or a later event calls call_answer() */
-	void (*deliver)(struct call *call);			/* on the control thread; frees */
+	/* on the owner thread; it or a later event calls call_answer() */
+	void (*work)(struct resource *r, struct call *call);
+	void (*deliver)(struct call *call); /* on the control thread; frees */
 	resource_reply_fn *reply;
 	resource_status_fn *status_reply;
 	void *ctx;
 	int rc;
 	char why[RESOURCE_TEXT];
-	char who[WIRE_TEXT + 1];		/* claim */
-	struct ring_params params;		/* ring_connect */
+	char who[WIRE_TEXT + 1];   /* claim */
+	struct ring_params params; /* ring_connect */
 	bool read_only, force;
 	const struct resource_events *events;
 	void *events_ctx;
 	struct resource_status *status;
 };
 
-/* A ring and the poll operation that watches its event channel; outlives the ring until the kernel has let go of the operation. */
-struct watch { struct loop_op op; struct resource *resource; };
+/* A ring and the poll operation that watches its event channel; outlives the ring until the
+ * kernel has let go of the operation. */
+struct watch {
+	struct loop_op op;
+	struct resource *resource;
+};
 
 struct resource {
 	/* Constant after resource_start(). */
@@ -53,38 +60,42 @@ struct resource {
 	struct transport_config transport_cfg;
 	struct mailbox *control, *inbox;
 	pthread_t thread;
-	bool gone;			/* the control thread's: the owner thread has ended; calls are refused */
+	/* the control thread's: the owner thread has ended; calls are refused */
+	bool gone;
 
-	pthread_mutex_t features_lock;	/* guards `features`: published before the owner thread has an answer */
+	/* guards `features`: published before the owner thread has an answer */
+	pthread_mutex_t features_lock;
 	struct features features;
 
 	/* The owner thread's. */
 	struct loop *loop;
 	struct loop_op mail_op;
-	void *area;			/* both pools, registered with the loop */
+	void *area; /* both pools, registered with the loop */
 	struct pool *guest_pool, *peer_pool;
-	struct disk *disk;		/* NULL: still being opened */
+	struct disk *disk; /* NULL: still being opened */
 	struct superblock_io superblock;
 	struct superblock superblock_read;
 	struct replicate *core;
 	struct transport *transport;
-	uint64_t started_ms, open_retry_ms, claim_deadline_ms;	/* the latter: of a claim that came before the disk was open */
+	/* the latter: of a claim that came before the disk was open */
+	uint64_t started_ms, open_retry_ms, claim_deadline_ms;
 	char disk_why[RESOURCE_TEXT];
-	struct ring *ring, *orphans;	/* served; detached with requests in flight */
+	struct ring *ring, *orphans; /* served; detached with requests in flight */
 	struct watch *watch;
 	struct ring_params ring_params;
-	bool ring_read_only, ring_work;	/* ring_work: there may be something to consume or to answer */
+	bool ring_read_only, ring_work; /* ring_work: there may be something to consume or to answer */
 	bool activated;			/* connect_call waits only for the orphans */
 	const struct resource_events *events;
 	void *events_ctx;
-	const void *holder;		/* ctx of the granted claim: only its own release ends it */
+	const void *holder; /* ctx of the granted claim: only its own release ends it */
 	struct call *claim_call, *connect_call, *stop_call;
 	uint64_t stop_deadline_ms;
 	bool stopping, ended;
 };
 
-int resource_owner_start(struct resource *r, char *why, size_t why_size);	/* loop, pools, thread */
-void call_answer(struct call *call, int rc, const char *why);			/* owner thread; NULL call is fine; the call is gone afterwards */
+int resource_owner_start(struct resource *r, char *why, size_t why_size); /* loop, pools, thread */
+/* owner thread; NULL call is fine; the call is gone afterwards */
+void call_answer(struct call *call, int rc, const char *why);
 
 /* The work of each call, on the owner thread. */
 void owner_claim(struct resource *r, struct call *call);

@@ -2,8 +2,9 @@
 /*
  * settle.c: the decision when two nodes meet (hand-over rule 8: generations first, then the token).
  *
- * Checks are in the order in which a person would want to hear of them: can the disks work together, is each disk usable, is it the same data, who may write.
- * In this version there is no resync, so whatever would need one is refused, and the words say so.
+ * Checks are in the order in which a person would want to hear of them: can the disks work
+ * together, is each disk usable, is it the same data, who may write. In this version there
+ * is no resync, so whatever would need one is refused, and the words say so.
  */
 #include "backend/settle.h"
 
@@ -11,11 +12,19 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RECREATE "make the two volumes identical and run 'backend-ctl create-md --assume-clean --force' for it on both nodes (resync is not available in this version)"
+#define RECREATE                                                               \
+	"make the two volumes identical and run "                              \
+	"'backend-ctl create-md --assume-clean --force' for it on both nodes " \
+	"(resync is not available in this version)"
 
-struct decision { const struct settle_side *self, *peer; char *why; size_t why_size; };
+struct decision {
+	const struct settle_side *self, *peer;
+	char *why;
+	size_t why_size;
+};
 
-static enum settle_verdict __attribute__((format(printf, 2, 3))) refuse(struct decision *d, const char *fmt, ...)
+static enum settle_verdict __attribute__((format(printf, 2, 3)))
+refuse(struct decision *d, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -62,7 +71,8 @@ static bool just_created(const struct settle_side *s)
 static const char *unusable(const struct settle_side *s)
 {
 	if (s->hello->flags & SB_UNCLEAN)
-		return "is unclean: this node died while it served a guest, and its last writes may differ from the partner's";
+		return "is unclean: this node died while it served a guest, "
+		       "and its last writes may differ from the partner's";
 	if (!(s->hello->flags & SB_CONSISTENT))
 		return "is inconsistent: its content was never declared usable";
 	return NULL;
@@ -73,17 +83,22 @@ static bool check_disks(struct decision *d)
 	const struct settle_side *sides[] = { d->self, d->peer };
 	size_t i;
 
-	if (!memcmp(d->self->hello->device_uuid, d->peer->hello->device_uuid, sizeof(d->self->hello->device_uuid))) {
-		refuse(d, "both nodes present the same metadata: it was copied from one to the other; " RECREATE);
+	if (!memcmp(d->self->hello->device_uuid, d->peer->hello->device_uuid,
+		    sizeof(d->self->hello->device_uuid))) {
+		refuse(d, "both nodes present the same metadata: it was "
+			  "copied from one to the other; " RECREATE);
 		return false;
 	}
 	for (i = 0; i < 2; i++) {
 		const struct packet_hello *h = sides[i]->hello;
 
 		if (!just_created(sides[i]) && !settle_features_cover(&h->offer, &h->agreed)) {
-			refuse(d, "the disk on %s offers less than was agreed (%llu of %llu sectors, block size %u of %u): "
-			       "restore its size or kind", sides[i]->host, (unsigned long long)h->offer.sectors,
-			       (unsigned long long)h->agreed.sectors, h->offer.block_size, h->agreed.block_size);
+			refuse(d,
+			       "the disk on %s offers less than was agreed (%llu of %llu "
+			       "sectors, block size %u of %u): restore its size or kind",
+			       sides[i]->host, (unsigned long long)h->offer.sectors,
+			       (unsigned long long)h->agreed.sectors, h->offer.block_size,
+			       h->agreed.block_size);
 			return false;
 		}
 		if (unusable(sides[i])) {
@@ -103,15 +118,22 @@ static enum settle_verdict meet_new(struct decision *d)
 		const struct settle_side *new = old == d->self ? d->peer : d->self;
 
 		if (!settle_features_cover(&new->hello->offer, &old->hello->agreed))
-			return refuse(d, "the disk on %s offers less than was agreed (%llu of %llu sectors, block size %u of %u)", new->host,
-				      (unsigned long long)new->hello->offer.sectors, (unsigned long long)old->hello->agreed.sectors,
+			return refuse(d,
+				      "the disk on %s offers less than was agreed "
+				      "(%llu of %llu sectors, block size %u of %u)",
+				      new->host, (unsigned long long)new->hello->offer.sectors,
+				      (unsigned long long)old->hello->agreed.sectors,
 				      new->hello->offer.block_size, old->hello->agreed.block_size);
 		if (old->hello->base > 0)
-			return refuse(d, "the metadata on %s is new, but %s has served guests since it was paired: a full resync "
-				      "would be needed; " RECREATE, old == d->self ? d->peer->host : d->self->host, old->host);
+			return refuse(d,
+				      "the metadata on %s is new, but %s has served guests since "
+				      "it was paired: a full resync would be needed; " RECREATE,
+				      old == d->self ? d->peer->host : d->self->host, old->host);
 		if (old->hello->token != TOKEN_HELD)
-			return refuse(d, "one node's metadata is new and the other one does not hold the token: run "
-				      "'backend-ctl create-md --assume-clean --force' for it on both nodes");
+			return refuse(d,
+				      "one node's metadata is new and the other one does not hold the token: "
+				      "run 'backend-ctl create-md --assume-clean --force' for it on "
+				      "both nodes");
 	}
 	return lead ? SETTLE_PAIR_LEAD : SETTLE_PAIR_FOLLOW;
 }
@@ -128,26 +150,35 @@ static enum settle_verdict meet_token(struct decision *d)
 	const struct packet_hello *giver;
 
 	if (self->token == TOKEN_HELD && peer->token == TOKEN_HELD)
-		return refuse(d, "split brain: %s and %s both hold the token (epochs %llu and %llu); decide whose data to keep, then "
-			      RECREATE, d->self->host, d->peer->host, (unsigned long long)self->epoch, (unsigned long long)peer->epoch);
+		return refuse(d,
+			      "split brain: %s and %s both hold the token (epochs %llu "
+			      "and %llu); decide whose data to keep, then " RECREATE,
+			      d->self->host, d->peer->host, (unsigned long long)self->epoch,
+			      (unsigned long long)peer->epoch);
 	if (self->token == TOKEN_HELD || peer->token == TOKEN_HELD) {
 		bool here = self->token == TOKEN_HELD;
 
 		if (!holder_is_newer(here ? self : peer, here ? peer : self))
-			return refuse(d, "the node that holds the token, %s, remembers less than its partner (epochs %llu here, %llu there): "
-				      "its metadata is older than the data; " RECREATE, here ? d->self->host : d->peer->host,
-				      (unsigned long long)self->epoch, (unsigned long long)peer->epoch);
+			return refuse(d,
+				      "the node that holds the token, %s, remembers less "
+				      "than its partner (epochs %llu here, %llu there): "
+				      "its metadata is older than the data; " RECREATE,
+				      here ? d->self->host : d->peer->host, (unsigned long long)self->epoch,
+				      (unsigned long long)peer->epoch);
 		return here ? SETTLE_KEEP : SETTLE_ADOPT;
 	}
 	giver = self->epoch > peer->epoch ? self : peer;
 	if (self->epoch == peer->epoch || giver->token != TOKEN_GIVEN)
-		return refuse(d, "neither node holds the token (%s: %s, epoch %llu; %s: %s, epoch %llu): the metadata of one was set back; "
-			      RECREATE, d->self->host, token_name(self->token), (unsigned long long)self->epoch,
+		return refuse(d,
+			      "neither node holds the token (%s: %s, epoch %llu; %s: %s, "
+			      "epoch %llu): the metadata of one was set back; " RECREATE,
+			      d->self->host, token_name(self->token), (unsigned long long)self->epoch,
 			      d->peer->host, token_name(peer->token), (unsigned long long)peer->epoch);
 	return giver == self ? SETTLE_GIVE_AGAIN : SETTLE_KEEP;
 }
 
-enum settle_verdict settle(const struct settle_side *self, const struct settle_side *peer, char *why, size_t why_size)
+enum settle_verdict settle(const struct settle_side *self, const struct settle_side *peer, char *why,
+			   size_t why_size)
 {
 	struct decision d = { self, peer, why, why_size };
 
@@ -158,10 +189,13 @@ enum settle_verdict settle(const struct settle_side *self, const struct settle_s
 	if (just_created(self) || just_created(peer))
 		return meet_new(&d);
 	if (self->hello->gen.current != peer->hello->gen.current)
-		return refuse(&d, "the two disks have different histories (generations %016llX on %s, %016llX on %s); " RECREATE,
+		return refuse(&d,
+			      "the two disks have different histories (generations "
+			      "%016llX on %s, %016llX on %s); " RECREATE,
 			      (unsigned long long)self->hello->gen.current, self->host,
 			      (unsigned long long)peer->hello->gen.current, peer->host);
 	if (!features_equal(&self->hello->agreed, &peer->hello->agreed))
-		return refuse(&d, "the two nodes remember different agreements about size and features; " RECREATE);
+		return refuse(&d, "the two nodes remember different agreements about size "
+				  "and features; " RECREATE);
 	return meet_token(&d);
 }

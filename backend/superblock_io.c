@@ -2,9 +2,11 @@
 /*
  * superblock_io.c: two durable writes in a row.
  *
- * Crash argument: one copy is written, and the other one only when the first is durable; both are whole and equal before (metadata_read() heals, and done(0) is said only
- * after both).  So a power cut leaves at least one whole copy, with the old content or the new one.  When a write fails, its copy may be torn: the repetition begins with that copy, so that
- * the other one, which is whole, is not touched before.  Every attempt has a sequence number of its own: two copies with one number are always equal.
+ * Crash argument: one copy is written, and the other one only when the first is durable; both are whole
+ * and equal before (metadata_read() heals, and done(0) is said only after both).  So a power cut leaves
+ * at least one whole copy, with the old content or the new one.  When a write fails, its copy may be
+ * torn: the repetition begins with that copy, so that the other one, which is whole, is not touched
+ * before.  Every attempt has a sequence number of its own: two copies with one number are always equal.
  */
 #include "backend/superblock_io.h"
 
@@ -44,8 +46,8 @@ static void on_written(struct loop_op *op, int result)
 	}
 }
 
-int superblock_io_open(struct superblock_io *io, const char *path, int index, struct loop *loop, superblock_done_fn *done, void *ctx,
-		       struct superblock *sb, char *why, size_t why_size)
+int superblock_io_open(struct superblock_io *io, const char *path, int index, struct loop *loop,
+		       superblock_done_fn *done, void *ctx, struct superblock *sb, char *why, size_t why_size)
 {
 	int rc;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * superblock_io.h: writes of the superblock from the data path: asynchronous, through the owner thread's loop.  Reading and creating are metadata.h's.
+ * superblock_io.h: writes of the superblock from the data path: asynchronous, through the
+ * owner thread's loop.  Reading and creating are metadata.h's.
  */
 #ifndef DRBDX_BACKEND_SUPERBLOCK_IO_H
 #define DRBDX_BACKEND_SUPERBLOCK_IO_H
@@ -12,24 +13,28 @@
 typedef void superblock_done_fn(void *ctx, int rc);
 
 struct superblock_io {
-	struct loop_op op;		/* first: the loop hands it back */
+	struct loop_op op; /* first: the loop hands it back */
 	struct loop *loop;
 	struct claim claim;
 	int index;
-	uint8_t *block;			/* METADATA_BLOCK, aligned */
-	uint64_t sequence;		/* of the last attempt */
-	int stage;			/* 0 idle, 1 first copy, 2 second copy */
-	int first;			/* the copy that goes first: 0 = A, 1 = B; never the only whole one */
+	uint8_t *block;	   /* METADATA_BLOCK, aligned */
+	uint64_t sequence; /* of the last attempt */
+	int stage;	   /* 0 idle, 1 first copy, 2 second copy */
+	int first;	   /* the copy that goes first: 0 = A, 1 = B; never the only whole one */
 	superblock_done_fn *done;
 	void *ctx;
 };
 
-/* Claims the metadata device and reads slot `index`. 0 or negative errno with words in `why`; -EBUSY as claim_open(). */
-int superblock_io_open(struct superblock_io *io, const char *path, int index, struct loop *loop, superblock_done_fn *done, void *ctx,
-		       struct superblock *sb, char *why, size_t why_size);
-void superblock_io_close(struct superblock_io *io);	/* nothing may be in flight; idempotent on a zeroed structure */
+/* Claims the metadata device and reads slot `index`. 0 or negative errno with words in
+ * `why`; -EBUSY as claim_open(). */
+int superblock_io_open(struct superblock_io *io, const char *path, int index, struct loop *loop,
+		       superblock_done_fn *done, void *ctx, struct superblock *sb, char *why,
+		       size_t why_size);
+/* nothing may be in flight; idempotent on a zeroed structure */
+void superblock_io_close(struct superblock_io *io);
 
-/* Both copies, one after the other, each durable (RWF_DSYNC) before the next begins; done() when both are. One at a time; `sb` is copied. */
+/* Both copies, one after the other, each durable (RWF_DSYNC) before the next begins; done()
+ * when both are. One at a time; `sb` is copied. */
 void superblock_io_write(struct superblock_io *io, const struct superblock *sb);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * transport.h: one authenticated TCP connection to the partner, kept up for ever.  Owner thread only; all I/O through the loop.
+ * transport.h: one authenticated TCP connection to the partner, kept up for ever.  Owner
+ * thread only; all I/O through the loop.
  *
- * The node with the lower address listens, the other one connects (again and again); only the configured peer address is accepted.  A newly authenticated
- * connection replaces the old one.  INTRO, AUTH, REFUSE, PING and PONG are dealt with here; every other packet goes to on_packet.
+ * The node with the lower address listens, the other one connects (again and again); only the
+ * configured peer address is accepted.  A newly authenticated connection replaces the old one.
+ * INTRO, AUTH, REFUSE, PING and PONG are dealt with here; every other packet goes to ops->packet().
  */
 #ifndef DRBDX_BACKEND_TRANSPORT_H
 #define DRBDX_BACKEND_TRANSPORT_H
@@ -19,44 +21,55 @@
 #include "backend/request.h"
 #include "backend/wire.h"
 
-struct transport_config {	/* a time of 0 means the default */
-	const char *resource, *self_host, *alg, *secret;	/* alg, secret NULL: none */
+/* a time of 0 means the default */
+struct transport_config {
+	const char *resource, *self_host, *alg, *secret; /* alg, secret NULL: none */
 	struct sockaddr_storage self, peer;
 	socklen_t self_len, peer_len;
-	uint32_t retry_ms;		/* pause between attempts to connect; 500 unless connect-int was set */
-	uint32_t handshake_ms;		/* bound on INTRO and AUTH; 3000 */
+	/* pause between attempts to connect; 500 unless connect-int was set */
+	uint32_t retry_ms;
+	uint32_t handshake_ms; /* bound on INTRO and AUTH; 3000 */
 	struct liveness_config liveness;
 };
 
 struct transport_ops {
-	void (*connected)(void *ctx);			/* authenticated; may send from now on */
-	/* A DATA packet's payload is in req->data (peer pool); FLUSH has a request without data; others NULL. Non-zero: the connection is being closed,
-	 * and the request is taken back by the transport. Otherwise it is given back with transport_put_request(). */
+	void (*connected)(void *ctx); /* authenticated; may send from now on */
+	/* A DATA packet's payload is in req->data (peer pool); FLUSH has a request without
+	 * data; others NULL. Non-zero: the connection is being closed, and the request is taken
+	 * back by the transport. Otherwise it is given back with transport_put_request(). */
 	int (*packet)(void *ctx, const struct packet *p, struct request *req);
-	void (*disconnected)(void *ctx, const char *why);	/* after connected() only; every send has ended */
-	void (*problem)(void *ctx, const char *why);	/* why there is no connection, for status; said again only when it changes; NULL = trying */
+	/* after connected() only; every send has ended */
+	void (*disconnected)(void *ctx, const char *why);
+	/* why there is no connection, for status; said again only when it changes; NULL = trying */
+	void (*problem)(void *ctx, const char *why);
 };
 
 struct transport;
 
-/* Starts listening or connecting, at the first transport_tick(), so that no callback comes from within this call. The strings of `cfg` stay the caller's and must outlive
- * the transport; `peer_pool` must be whole. `window_requests` peer requests with buffers from `peer_pool` may be outstanding. */
-int transport_new(const struct transport_config *cfg, struct loop *loop, struct pool *peer_pool, unsigned int window_requests,
-		  const struct transport_ops *ops, void *ctx, struct transport **out, char *why, size_t why_size);
+/* Starts listening or connecting, at the first transport_tick(), so that no callback comes from within
+ * this call. The strings of `cfg` stay the caller's and must outlive the transport; `peer_pool` must
+ * be whole. `window_requests` peer requests with buffers from `peer_pool` may be outstanding. */
+int transport_new(const struct transport_config *cfg, struct loop *loop, struct pool *peer_pool,
+		  unsigned int window_requests, const struct transport_ops *ops, void *ctx,
+		  struct transport **out, char *why, size_t why_size);
 /* Ends everything; the caller goes on with loop_run() until transport_idle(), then frees. */
 void transport_shutdown(struct transport *t, const char *why);
 bool transport_idle(const struct transport *t);
 void transport_free(struct transport *t);
 
-bool transport_is_first(const struct transport_config *cfg);	/* this node's address (then port) is the lower one: it listens */
+/* this node's address (then port) is the lower one: it listens */
+bool transport_is_first(const struct transport_config *cfg);
 
-/* Queues a packet; `req` (DATA) keeps its data until the peer has acknowledged it or disconnected() was called. Dropped if not connected. Flushed by transport_flush() at the
+/* Queues a packet; `req` (DATA) keeps its data until the peer has acknowledged it or
+ * disconnected() was called. Dropped if not connected. Flushed by transport_flush() at the
  * end of a turn, so that the packets of one turn leave in one sendmsg. */
 void transport_send(struct transport *t, const struct packet *p, struct request *req);
 void transport_flush(struct transport *t);
-bool transport_flushed(const struct transport *t);	/* nothing queued waits to be sent */
-void transport_disconnect(struct transport *t, const char *why);	/* sends REFUSE(why), then disconnected() comes */
-void transport_put_request(struct transport *t, struct request *req);	/* a peer's request is done: its buffer is free again */
+bool transport_flushed(const struct transport *t); /* nothing queued waits to be sent */
+/* sends REFUSE(why), then disconnected() comes */
+void transport_disconnect(struct transport *t, const char *why);
+/* a peer's request is done: its buffer is free again */
+void transport_put_request(struct transport *t, struct request *req);
 
 uint64_t transport_deadline(const struct transport *t);
 void transport_tick(struct transport *t, uint64_t now_ms);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * wire.h: the packets between two partners.  docs/PROTOCOL.md is normative; a test compares its tables with wire.c.
+ * wire.h: the packets between two partners.  docs/PROTOCOL.md is normative; a test compares
+ * its tables with wire.c.
  *
- * A packet is a 32-byte header, a body of fixed size given by its type, and for DATA a payload.  Everything is big-endian.  The header's CRC32C
- * covers header and body.  wire_decode() is the only reader of raw bytes; it is pure, and what it returns has been checked (P4).
+ * A packet is a 32-byte header, a body of fixed size given by its type, and for DATA a payload.
+ * Everything is big-endian.  The header's CRC32C covers header and body.  wire_decode() is the
+ * only reader of raw bytes; it is pure, and what it returns has been checked (P4).
  */
 #ifndef DRBDX_BACKEND_WIRE_H
 #define DRBDX_BACKEND_WIRE_H
@@ -14,20 +16,22 @@
 #include "backend/metadata.h"
 #include "backend/request.h"
 
-#define WIRE_MAGIC 0x64726278u		/* "drbx" */
+#define WIRE_MAGIC	 0x64726278u /* "drbx" */
 #define WIRE_VERSION_MIN 1u
 #define WIRE_VERSION_MAX 1u
-#define WIRE_HEADER 32u
-#define WIRE_BODY_MAX 512u
-#define WIRE_NONCE 32u
-#define WIRE_MAC_MAX 64u
-#define WIRE_TEXT 240u			/* a sentence for a person, UTF-8, NUL padded */
-#define WIRE_HOST 64u
+#define WIRE_HEADER	 32u
+#define WIRE_BODY_MAX	 512u
+#define WIRE_NONCE	 32u
+#define WIRE_MAC_MAX	 64u
+#define WIRE_TEXT	 240u /* a sentence for a person, UTF-8, NUL padded */
+#define WIRE_HOST	 64u
 
 /*
  * X(NAME, number, member of the union, payload allowed, sent by)
- * INTRO..REFUSE belong to transport.c (before a connection is authenticated, and liveness), the rest to replicate.c.
+ * INTRO..PONG belong to transport.c (before a connection is authenticated, and liveness),
+ * the rest to replicate.c.
  */
+/* clang-format off */
 #define PACKETS(X) \
 	X(INTRO,	1,  intro,	0, "both: who I am, which versions I speak, my nonce") \
 	X(AUTH,		2,  auth,	0, "both: proof that I know the shared secret") \
@@ -44,7 +48,9 @@
 	X(WANT_REFUSE,	23, refuse,	0, "holder: no, and who has it") \
 	X(GIVE,		24, give,	0, "holder: the token is yours from this epoch on") \
 	X(USED,		25, used,	0, "holder: a guest request runs in this epoch") \
-	X(PAIR,		26, pair,	0, "first connection of a new pair: the generation and the features that both store")
+	X(PAIR,		26, pair,	0, \
+	  "first connection of a new pair: the generation and the features that both store")
+/* clang-format on */
 
 enum packet_type {
 #define X(name, number, member, payload, what) PACKET_##name = number,
@@ -52,39 +58,68 @@ enum packet_type {
 #undef X
 };
 
-struct packet_none { uint8_t nothing; };
+struct packet_none {
+	uint8_t nothing;
+};
 struct packet_intro {
 	uint16_t version_min, version_max;
 	uint8_t nonce[WIRE_NONCE];
 	char resource[METADATA_NAME_MAX + 1];
-	char host[WIRE_HOST + 1];		/* the sender's host name */
-	char alg[33];				/* cram-hmac-alg, empty = none */
+	char host[WIRE_HOST + 1]; /* the sender's host name */
+	char alg[33];		  /* cram-hmac-alg, empty = none */
 };
-struct packet_auth { uint16_t mac_length; uint8_t mac[WIRE_MAC_MAX]; };
-struct packet_text { char text[WIRE_TEXT + 1]; };
-struct packet_ping { uint64_t cookie; };
+struct packet_auth {
+	uint16_t mac_length;
+	uint8_t mac[WIRE_MAC_MAX];
+};
+struct packet_text {
+	char text[WIRE_TEXT + 1];
+};
+struct packet_ping {
+	uint64_t cookie;
+};
 struct packet_hello {
-	uint8_t token;			/* enum token */
-	uint32_t flags;			/* superblock flags (SB_*) */
+	uint8_t token;	/* enum token */
+	uint32_t flags; /* superblock flags (SB_*) */
 	uint64_t epoch, base, reservation;
 	struct generations gen;
-	struct features agreed;		/* as stored; zero while just created */
-	struct features offer;		/* what this node could offer now */
+	struct features agreed; /* as stored; zero while just created */
+	struct features offer;	/* what this node could offer now */
 	uint8_t device_uuid[16];
-	uint32_t window_bytes;		/* receive window: bytes of DATA payload that may be unacknowledged */
-	uint32_t window_requests;	/* and how many DATA and FLUSH packets */
+	uint32_t window_bytes;	  /* receive window: bytes of DATA payload that may be unacknowledged */
+	uint32_t window_requests; /* and how many DATA and FLUSH packets */
 };
-struct packet_data { uint64_t id, epoch, sector; uint32_t sectors; uint8_t preflush; };	/* payload: sectors * 512 bytes */
-struct packet_ack { uint64_t id, epoch; };
-struct packet_want { uint64_t nonce; char who[WIRE_TEXT + 1]; };
-struct packet_refuse { uint64_t nonce; char why[WIRE_TEXT + 1]; };
-struct packet_give { uint64_t epoch, base; };
-struct packet_used { uint64_t epoch; };
-struct packet_pair { uint64_t generation, epoch; struct features agreed; };
+/* payload: sectors * 512 bytes */
+struct packet_data {
+	uint64_t id, epoch, sector;
+	uint32_t sectors;
+	uint8_t preflush;
+};
+struct packet_ack {
+	uint64_t id, epoch;
+};
+struct packet_want {
+	uint64_t nonce;
+	char who[WIRE_TEXT + 1];
+};
+struct packet_refuse {
+	uint64_t nonce;
+	char why[WIRE_TEXT + 1];
+};
+struct packet_give {
+	uint64_t epoch, base;
+};
+struct packet_used {
+	uint64_t epoch;
+};
+struct packet_pair {
+	uint64_t generation, epoch;
+	struct features agreed;
+};
 
 struct packet {
 	enum packet_type type;
-	uint32_t payload;		/* bytes that follow on the wire, 0 but for DATA */
+	uint32_t payload; /* bytes that follow on the wire, 0 but for DATA */
 	union {
 		struct packet_none none;
 		struct packet_intro intro;
@@ -102,20 +137,24 @@ struct packet {
 	};
 };
 
-/* Header and body of `p` to `out` (at least WIRE_HEADER + WIRE_BODY_MAX bytes); `sequence` counts the packets of one direction of a connection
- * from 0.  Returns their length; the payload follows from the request's own buffer. */
+/* Header and body of `p` to `out` (at least WIRE_HEADER + WIRE_BODY_MAX bytes); `sequence`
+ * counts the packets of one direction of a connection from 0.  Returns their length; the
+ * payload follows from the request's own buffer. */
 size_t wire_encode(const struct packet *p, uint64_t sequence, uint8_t *out);
 
-/* Bytes of header and body that the packet beginning at `in` has, once WIRE_HEADER bytes are there.  Negative errno: not a packet (-EBADMSG bad magic,
- * -EPROTONOSUPPORT unknown type or version, -EMSGSIZE impossible length); the connection is to be closed. */
+/* Bytes of header and body that the packet beginning at `in` has, once WIRE_HEADER bytes
+ * are there.  Negative errno: not a packet (-EBADMSG bad magic, -EPROTONOSUPPORT unknown
+ * type or version, -EMSGSIZE impossible length); the connection is to be closed. */
 int wire_length(const uint8_t *in);
 
-/* Decodes and validates header and body (wire_length() bytes).  -EBADMSG: CRC or sequence; -EINVAL: a field is impossible.  `why` gets words. */
+/* Decodes and validates header and body (wire_length() bytes).  -EBADMSG: CRC or sequence;
+ * -EINVAL: a field is impossible.  `why` gets words. */
 int wire_decode(const uint8_t *in, uint64_t sequence, struct packet *p, char *why, size_t why_size);
 
 const char *packet_name(enum packet_type type);
 
-/* The layout of a packet's body and of the header, ended by a NULL name: for the test that compares docs/PROTOCOL.md, and for fuzzing. */
+/* The layout of a packet's body and of the header, ended by a NULL name: for the test that
+ * compares docs/PROTOCOL.md, and for fuzzing. */
 struct layout_field;
 const struct layout_field *wire_fields(enum packet_type type);
 const struct layout_field *wire_header_fields(void);

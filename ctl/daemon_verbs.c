@@ -134,7 +134,8 @@ static int ask_for(const struct ctl *ctl, const char *verb, const char *name)
 	return status;
 }
 
-/* Goes on after an error, so that one resource does not keep the others; the first error is the exit status. */
+/* Goes on after an error, so that one resource does not keep the others; the first error is
+ * the exit status. */
 static int for_names(const struct ctl *ctl, const char *verb)
 {
 	int worst = EXIT_DONE;

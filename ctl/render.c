@@ -21,7 +21,7 @@ static const char *text(const json_t *object, const char *outer, const char *key
 	return json_string_value(member(object, outer, key));
 }
 
-#define SLOW_MILLISECONDS 2000	/* a request this old is worth a line in the status */
+#define SLOW_MILLISECONDS 2000 /* a request this old is worth a line in the status */
 
 static long long number(const json_t *object, const char *outer, const char *key)
 {
@@ -119,7 +119,11 @@ static void print_table(FILE *out, const json_t *resources)
 
 /* ---- the words ---- */
 
-struct notes { FILE *out; const char *name; size_t n; };
+struct notes {
+	FILE *out;
+	const char *name;
+	size_t n;
+};
 
 static void begin(struct notes *notes)
 {
@@ -180,7 +184,8 @@ static void note_waiting(struct notes *notes, const json_t *r)
 	begin(notes);
 	fputs("the oldest request waits for ", notes->out);
 	print_age(notes->out, oldest / 1000);
-	fprintf(notes->out, "; in flight: %lld at the local disk, %lld at the partner, %lld behind an older write.\n",
+	fprintf(notes->out,
+		"; in flight: %lld at the local disk, %lld at the partner, %lld behind an older write.\n",
 		number(r, "in_flight", "local"), number(r, "in_flight", "peer"),
 		number(r, "in_flight", "queued"));
 }
@@ -250,8 +255,7 @@ static void note_devices(struct notes *notes, const json_t *devices)
 	const json_t *d;
 	size_t i;
 
-	json_array_foreach(devices, i, d)
-	{
+	json_array_foreach(devices, i, d) {
 		const char *why = text(d, NULL, "why"), *backend = text(d, NULL, "backend_state"),
 			   *frontend = text(d, NULL, "frontend_state");
 

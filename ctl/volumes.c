@@ -142,7 +142,8 @@ static int write_metadata(const struct ctl *ctl, const struct config *config, co
 	const struct config_host *self = res->self;
 	int rc;
 
-	rc = claim_open(self->disk, false, &data, why, WORDS); /* nobody may have it; its content is not touched */
+	/* nobody may have it; its content is not touched */
+	rc = claim_open(self->disk, false, &data, why, WORDS);
 	if (!rc)
 		rc = open_metadata(config, status, self->meta_disk, &meta, why, WORDS);
 	if (!rc)

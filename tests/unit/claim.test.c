@@ -2,7 +2,8 @@
 /*
  * claim.c: one owner at a time, and a dead owner's writes count as one (P6).
  *
- * The last test needs a disk that is slow enough to be caught writing: a cgroup (version 1, blkio) throttles the child.  Where there is none, it is skipped.
+ * The last test needs a disk that is slow enough to be caught writing: a cgroup (version 1,
+ * blkio) throttles the child.  Where there is none, it is skipped.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +40,7 @@ static int setup(void **unused)
 	fd = mkstemp(path);
 	if (fd < 0 || posix_fallocate(fd, 0, BYTES))
 		return -1;
-	fsync(fd);	/* the throttled writes are to be the only ones */
+	fsync(fd); /* the throttled writes are to be the only ones */
 	return close(fd);
 }
 
@@ -119,7 +120,7 @@ static void one_process_may_claim_a_metadata_device_for_several_resources(void *
 	assert_int_equal(claim_open(path, true, &b, why, sizeof(why)), 0);
 	assert_int_equal(a.fd, b.fd);
 	claim_close(&a);
-	assert_true(fcntl(b.fd, F_GETFD) & FD_CLOEXEC);		/* still open, and no child gets it */
+	assert_true(fcntl(b.fd, F_GETFD) & FD_CLOEXEC); /* still open, and no child gets it */
 	claim_close(&b);
 }
 
@@ -195,7 +196,8 @@ static void write_slowly(int ready)
 	snprintf(file, sizeof(file), "%s/cgroup.procs", group);
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	memset(data, 'x', CHUNK);
-	if (!write_text(file, pid) || loop_new(64, NULL, 0, &loop) || claim_open(path, false, &c, why, sizeof(why)))
+	if (!write_text(file, pid) || loop_new(64, NULL, 0, &loop) ||
+	    claim_open(path, false, &c, why, sizeof(why)))
 		_exit(1);
 	for (size_t i = 0; i < BYTES / CHUNK; i++) {
 		ops[i].fn = ignore;
@@ -218,7 +220,8 @@ static double now_s(void)
 
 static void a_killed_process_keeps_its_claim_until_its_writes_are_over(void **unused)
 {
-	static uint8_t at_claim[BYTES] __attribute__((aligned(4096))), later[BYTES] __attribute__((aligned(4096)));
+	static uint8_t at_claim[BYTES] __attribute__((aligned(4096)));
+	static uint8_t later[BYTES] __attribute__((aligned(4096)));
 	double start;
 	struct claim c;
 	int fd, rc, refused = 0, plain;
@@ -242,7 +245,8 @@ static void a_killed_process_keeps_its_claim_until_its_writes_are_over(void **un
 	claim_close(&c);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_true(refused > 0);
-	assert_true(now_s() - start > 0.5);	/* 8 MiB at a quarter of that a second: it was still writing */
+	/* 8 MiB at a quarter of that a second: it was still writing */
+	assert_true(now_s() - start > 0.5);
 	assert_int_equal(pread(plain, later, BYTES, 0), BYTES);
 	assert_memory_equal(at_claim, later, BYTES);
 	close(plain);
@@ -252,11 +256,15 @@ static void a_killed_process_keeps_its_claim_until_its_writes_are_over(void **un
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(another_process_is_refused_in_words_until_it_ends, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_process_may_claim_a_metadata_device_for_several_resources, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_data_disk_has_one_user_whatever_its_path_is_called, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_process_is_refused_in_words_until_it_ends, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(one_process_may_claim_a_metadata_device_for_several_resources,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_data_disk_has_one_user_whatever_its_path_is_called, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_a_disk_is_refused_in_words, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_killed_process_keeps_its_claim_until_its_writes_are_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_killed_process_keeps_its_claim_until_its_writes_are_over,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

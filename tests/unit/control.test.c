@@ -27,13 +27,19 @@
 /* ---- the daemon's other parts ---- */
 
 static struct fakes {
-	char calls[4096];		/* what control.c called, in order */
-	bool hold;			/* answers wait for answer_held() */
-	int rc;				/* the answer */
+	char calls[4096]; /* what control.c called, in order */
+	bool hold;	  /* answers wait for answer_held() */
+	int rc;		  /* the answer */
 	const char *why;
-	struct { resource_reply_fn *reply; void *ctx; } held[8];
+	struct {
+		resource_reply_fn *reply;
+		void *ctx;
+	} held[8];
 	size_t n_held;
-	struct { resource_status_fn *reply; void *ctx; } held_status[8];
+	struct {
+		resource_status_fn *reply;
+		void *ctx;
+	} held_status[8];
 	size_t n_held_status;
 	struct config_resource resources[3];
 	bool up[3];
@@ -351,7 +357,8 @@ static void lines_are_answered_in_their_order(void **state)
 
 	(void)state;
 	fake.hold = true;
-	say(fd, "{\"verb\":\"remove\",\"path\":\"a\"}\n{\"verb\":\"nonsense\"}\n{\"verb\":\"remove\",\"path\":\"b\"}\n");
+	say(fd, "{\"verb\":\"remove\",\"path\":\"a\"}\n{\"verb\":\"nonsense\"}\n{\"verb\":\"remove\","
+		"\"path\":\"b\"}\n");
 	assert_true(silent(fd));
 	assert_string_equal("remove a\n", fake.calls);
 	answer_held();
@@ -499,7 +506,9 @@ static void disks_of_one_guest_are_added_side_by_side(void **state)
 	expect_ok(second);
 	close(second);
 	settle();
-	assert_string_equal("add backend/vbd/5/1\nadd backend/vbd/5/2\nundo backend/vbd/5/1\ndone backend/vbd/5/2\n", fake.calls);
+	assert_string_equal(
+		"add backend/vbd/5/1\nadd backend/vbd/5/2\nundo backend/vbd/5/1\ndone backend/vbd/5/2\n",
+		fake.calls);
 }
 
 /* ---- up, down, status ---- */
@@ -555,7 +564,8 @@ static void status_waits_for_every_resource(void **state)
 	reply = hear(fd);
 	assert_int_equal(CONTROL_SCHEMA, json_integer_value(json_object_get(reply, "schema")));
 	assert_int_equal(3, json_array_size(json_object_get(reply, "resources")));
-	assert_true(json_is_false(json_object_get(json_array_get(json_object_get(reply, "resources"), 1), "up")));
+	assert_true(
+		json_is_false(json_object_get(json_array_get(json_object_get(reply, "resources"), 1), "up")));
 	json_decref(reply);
 	close(fd);
 }
@@ -585,8 +595,11 @@ static void what_a_guest_chose_cannot_spoil_the_status(void **state)
 	fake.status.core.attachment = ATTACHMENT_ACTIVE;
 	say(fd, "{\"verb\":\"status\"}\n");
 	reply = hear(fd);
-	assert_string_equal("guest ?\?\x1b[2J", json_string_value(json_object_get(json_object_get(
-			json_array_get(json_object_get(reply, "resources"), 0), "guest"), "who")));
+	assert_string_equal(
+		"guest ?\?\x1b[2J",
+		json_string_value(json_object_get(
+			json_object_get(json_array_get(json_object_get(reply, "resources"), 0), "guest"),
+			"who")));
 	json_decref(reply);
 	close(fd);
 }

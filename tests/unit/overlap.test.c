@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * overlap.c against a naive model: random insertions, removals and searches, and the tree's own invariant after each.
+ * overlap.c against a naive model: random insertions, removals and searches, and the tree's
+ * own invariant after each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 #include "backend/overlap.h"
 
 #define REQUESTS 96
-#define SPACE 256u
+#define SPACE	 256u
 
 static uint64_t state;
 
@@ -46,7 +47,8 @@ static int by_place(const void *a, const void *b)
 	return x->id < y->id ? -1 : 1;
 }
 
-static void compare_search(struct overlap_tree *tree, struct request *all, const int *in, uint64_t sector, uint32_t sectors)
+static void compare_search(struct overlap_tree *tree, struct request *all, const int *in, uint64_t sector,
+			   uint32_t sectors)
 {
 	struct request *expected[REQUESTS], *found = NULL;
 	size_t n = 0, i;
@@ -81,7 +83,9 @@ static void the_tree_finds_what_a_list_finds(void **unused)
 			if (in[i]) {
 				overlap_remove(&tree, &all[i]);
 			} else {
-				all[i] = (struct request){ .id = ++id, .sector = pick(SPACE), .sectors = 1 + pick(pick(4) ? 8 : 64) };
+				all[i] = (struct request){ .id = ++id,
+							   .sector = pick(SPACE),
+							   .sectors = 1 + pick(pick(4) ? 8 : 64) };
 				overlap_insert(&tree, &all[i]);
 			}
 			in[i] = !in[i];

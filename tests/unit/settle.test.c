@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * settle.c: what two nodes do when they meet.  Each row by name; then every combination of small values, for the properties that hold of all.
+ * settle.c: what two nodes do when they meet.  Each row by name; then every combination of
+ * small values, for the properties that hold of all.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,12 +12,19 @@
 
 #include "backend/settle.h"
 
-static const struct features full = { .sectors = 1000, .block_size = 512, .max_segments = 256, .ring_order = 4, .queues = 1 };
+static const struct features full = {
+	.sectors = 1000, .block_size = 512, .max_segments = 256, .ring_order = 4, .queues = 1
+};
 
 static struct packet_hello hello(enum token token, uint64_t epoch, uint64_t base, int who)
 {
-	struct packet_hello h = { .token = (uint8_t)token, .flags = SB_CONSISTENT, .epoch = epoch, .base = base, .gen = { .current = 7 },
-				  .agreed = full, .offer = full };
+	struct packet_hello h = { .token = (uint8_t)token,
+				  .flags = SB_CONSISTENT,
+				  .epoch = epoch,
+				  .base = base,
+				  .gen = { .current = 7 },
+				  .agreed = full,
+				  .offer = full };
 
 	memset(h.device_uuid, who, sizeof(h.device_uuid));
 	return h;
@@ -34,7 +42,8 @@ static struct packet_hello fresh(int who)
 
 static char words[400];
 
-static enum settle_verdict meet(const struct packet_hello *a, const struct packet_hello *b, enum settle_verdict *other)
+static enum settle_verdict meet(const struct packet_hello *a, const struct packet_hello *b,
+				enum settle_verdict *other)
 {
 	struct settle_side one = { "alpha", a, true }, two = { "beta", b, false };
 	char unused[400];
@@ -43,7 +52,8 @@ static enum settle_verdict meet(const struct packet_hello *a, const struct packe
 	return settle(&one, &two, words, sizeof(words));
 }
 
-static void expect(struct packet_hello a, struct packet_hello b, enum settle_verdict here, enum settle_verdict there)
+static void expect(struct packet_hello a, struct packet_hello b, enum settle_verdict here,
+		   enum settle_verdict there)
 {
 	enum settle_verdict other, verdict = meet(&a, &b, &other);
 
@@ -141,7 +151,7 @@ static void a_disk_that_offers_less_than_agreed_is_refused_when_it_connects(void
 	b.offer.sectors--;
 	expect(a, b, SETTLE_REFUSE, SETTLE_REFUSE);
 	b.offer.sectors = 2000;
-	expect(a, b, SETTLE_KEEP, SETTLE_ADOPT);	/* more is fine */
+	expect(a, b, SETTLE_KEEP, SETTLE_ADOPT); /* more is fine */
 	b.offer.block_size = 4096;
 	expect(a, b, SETTLE_REFUSE, SETTLE_REFUSE);
 }
@@ -152,7 +162,8 @@ static void copied_metadata_is_refused(void **u)
 	expect(hello(TOKEN_HELD, 3, 3, 1), hello(TOKEN_NONE, 3, 3, 1), SETTLE_REFUSE, SETTLE_REFUSE);
 }
 
-/* Of every two nodes: they refuse together, at most one will hold, exactly one adopts or is given, and a swallowed token is impossible. */
+/* Of every two nodes: they refuse together, at most one will hold, exactly one adopts or is
+ * given, and a swallowed token is impossible. */
 static void check_pair(const struct packet_hello *a, const struct packet_hello *b)
 {
 	enum settle_verdict there, here = meet(a, b, &there);
@@ -162,9 +173,11 @@ static void check_pair(const struct packet_hello *a, const struct packet_hello *
 		return;
 	assert_false(a->token == TOKEN_HELD && b->token == TOKEN_HELD);
 	if (here == SETTLE_ADOPT)
-		assert_true(b->token == TOKEN_HELD && there == SETTLE_KEEP && b->epoch >= a->epoch && b->base >= a->base);
+		assert_true(b->token == TOKEN_HELD && there == SETTLE_KEEP && b->epoch >= a->epoch &&
+			    b->base >= a->base);
 	if (here == SETTLE_GIVE_AGAIN)
-		assert_true(a->token == TOKEN_GIVEN && b->token != TOKEN_HELD && a->epoch > b->epoch && there == SETTLE_KEEP);
+		assert_true(a->token == TOKEN_GIVEN && b->token != TOKEN_HELD && a->epoch > b->epoch &&
+			    there == SETTLE_KEEP);
 	if (here == SETTLE_KEEP)
 		assert_true(there == SETTLE_ADOPT || there == SETTLE_GIVE_AGAIN);
 }

@@ -31,7 +31,7 @@ static int listen_fd = -1;
 
 /* ---- the daemon ---- */
 
-static char *answer;		/* a line, NULL: take the question and never answer */
+static char *answer; /* a line, NULL: take the question and never answer */
 
 static void *serve(void *arg)
 {
@@ -43,7 +43,7 @@ static void *serve(void *arg)
 		if (send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0)
 			perror("send");
 	}
-	while (recv(fd, line, sizeof(line), 0) > 0)	/* until the program ends */
+	while (recv(fd, line, sizeof(line), 0) > 0) /* until the program ends */
 		;
 	close(fd);
 	return NULL;
@@ -117,12 +117,19 @@ static void healthy(void)
 	struct sockaddr_in *in = (struct sockaddr_in *)&peer_host.addr;
 
 	memset(&st, 0, sizeof(st));
-	self_host = (struct config_host){ .name = "dom0_1", .disk = "/dev/vg0/my-domu-disk", .meta_disk = "/dev/vg0/drbd-meta-data", .minor = 0 };
+	self_host = (struct config_host){ .name = "dom0_1",
+					  .disk = "/dev/vg0/my-domu-disk",
+					  .meta_disk = "/dev/vg0/drbd-meta-data",
+					  .minor = 0 };
 	peer_host = (struct config_host){ .name = "dom0_2" };
 	in->sin_family = AF_INET;
 	in->sin_port = htons(7700);
 	inet_pton(AF_INET, "192.168.0.54", &in->sin_addr);
-	cfg = (struct config_resource){ .name = "my-domu-disk", .file = "/etc/drbdx.d/my-domu.res", .line = 1, .self = &self_host, .peer = &peer_host };
+	cfg = (struct config_resource){ .name = "my-domu-disk",
+					.file = "/etc/drbdx.d/my-domu.res",
+					.line = 1,
+					.self = &self_host,
+					.peer = &peer_host };
 	st.now_ms = 1000000;
 	strcpy(st.disk_state, "UpToDate");
 	strcpy(st.core.who, "guest web1 (xvda2)");
@@ -134,7 +141,9 @@ static void healthy(void)
 	st.core.superblock.epoch = st.core.superblock.base = 3;
 	st.core.superblock.gen.current = 0xfedcba9876543210ull;
 	st.core.superblock.flags = SB_CONSISTENT | SB_IN_USE;
-	st.core.superblock.agreed = (struct features){ .sectors = 20971520, .block_size = 512, .max_segments = 256 };
+	st.core.superblock.agreed = (struct features){ .sectors = 20971520,
+						       .block_size = 512,
+						       .max_segments = 256 };
 	st.core.peer_known = true;
 	st.core.peer.flags = SB_CONSISTENT;
 	st.core.peer.offer = st.core.superblock.agreed;
@@ -149,7 +158,9 @@ static void healthy(void)
 
 static struct device_status a_device(const char *path, const char *resource, const char *why)
 {
-	struct device_status d = { .domid = 5, .devid = 51714, .backend_state = 4, .frontend_state = 4, .ring = true };
+	struct device_status d = {
+		.domid = 5, .devid = 51714, .backend_state = 4, .frontend_state = 4, .ring = true
+	};
 
 	snprintf(d.path, sizeof(d.path), "%s", path);
 	snprintf(d.resource, sizeof(d.resource), "%s", resource);
@@ -267,7 +278,8 @@ static void down_refused_by_the_file_and_no_xenstore(void **state)
 {
 	json_t *doc = document("xenstored does not answer since 12 s");
 	struct device_status d[2] = {
-		a_device("backend/vbd/7/51712", "my-domu-disk", "the frontend waits: block-drbdx has not attached the disk"),
+		a_device("backend/vbd/7/51712", "my-domu-disk",
+			 "the frontend waits: block-drbdx has not attached the disk"),
 		a_device("backend/vbd/8/51712", "tpyo", "no resource of that name is up here"),
 	};
 
@@ -320,7 +332,10 @@ static void a_terminal_is_safe_from_a_guests_name(void **state)
 
 static void refusals_have_their_exit_status(void **state)
 {
-	static const struct { const char *answer; int status; } cases[] = {
+	static const struct {
+		const char *answer;
+		int status;
+	} cases[] = {
 		{ "{\"ok\":true}\n", 0 },
 		{ "{\"ok\":false,\"code\":\"usage\",\"error\":\"words\"}\n", 1 },
 		{ "{\"ok\":false,\"code\":\"invalid\",\"error\":\"words\"}\n", 10 },
@@ -379,8 +394,20 @@ static void a_resource_that_is_not_there_is_an_error(void **state)
 static void wrong_usage_is_status_1(void **state)
 {
 	static const char *const words[] = {
-		"", "nonsense", "--nonsense status", "up", "down", "create-md", "check a b", "status --force", "check --json", "up -c /x r0",
-		"--timeout 0 status", "--timeout x status", "status --assume-clean", "help nonsense",
+		"",
+		"nonsense",
+		"--nonsense status",
+		"up",
+		"down",
+		"create-md",
+		"check a b",
+		"status --force",
+		"check --json",
+		"up -c /x r0",
+		"--timeout 0 status",
+		"--timeout x status",
+		"status --assume-clean",
+		"help nonsense",
 	};
 	char out[OUTPUT];
 

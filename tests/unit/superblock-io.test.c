@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * superblock_io.c over a disk that fails and tears: at every moment the slot can be read, and says the old or the new.
+ * superblock_io.c over a disk that fails and tears: at every moment the slot can be read,
+ * and says the old or the new.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,11 @@ static uint8_t slot[2][METADATA_BLOCK];
 static struct superblock initial;
 static uint64_t state;
 
-static struct { struct loop_op *op; const void *buf; int copy; } pending;
+static struct {
+	struct loop_op *op;
+	const void *buf;
+	int copy;
+} pending;
 
 static uint32_t pick(uint32_t below)
 {
@@ -28,12 +33,13 @@ static uint32_t pick(uint32_t below)
 }
 
 /* What superblock_io.c links against here. */
-void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset, int rwf)
+void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset,
+		int rwf)
 {
 	(void)loop;
 	(void)fd;
 	assert_int_equal(len, METADATA_BLOCK);
-	assert_true(rwf);	/* durable, or the order means nothing */
+	assert_true(rwf); /* durable, or the order means nothing */
 	assert_true(offset == METADATA_COPY_A || offset == METADATA_COPY_B);
 	pending.op = op;
 	pending.buf = buf;
@@ -79,7 +85,9 @@ static void make_initial(void)
 	initial.epoch = 10;
 	initial.base = 9;
 	initial.gen.current = 7;
-	initial.agreed = (struct features){ .sectors = 1000, .block_size = 512, .max_segments = 256, .ring_order = 4, .queues = 1 };
+	initial.agreed = (struct features){
+		.sectors = 1000, .block_size = 512, .max_segments = 256, .ring_order = 4, .queues = 1
+	};
 	initial.sequence = 5;
 	metadata_encode(&initial, slot[0]);
 	memcpy(slot[1], slot[0], METADATA_BLOCK);
@@ -106,7 +114,7 @@ static bool finish_copy(uint64_t old_epoch, uint64_t new_epoch)
 	uint32_t torn = pick(METADATA_BLOCK / 512) * 512;
 
 	memcpy(slot[pending.copy], pending.buf, torn);
-	check_readable(old_epoch, new_epoch);	/* half-written */
+	check_readable(old_epoch, new_epoch); /* half-written */
 	if (fate != 0)
 		memcpy(slot[pending.copy], pending.buf, METADATA_BLOCK);
 	check_readable(old_epoch, new_epoch);
@@ -126,7 +134,8 @@ static void every_power_cut_leaves_a_readable_slot(void **unused)
 		state = seed;
 		make_initial();
 		durable = initial.epoch;
-		assert_int_equal(superblock_io_open(&io, "meta", 0, NULL, on_done, NULL, &sb, why, sizeof(why)), 0);
+		assert_int_equal(
+			superblock_io_open(&io, "meta", 0, NULL, on_done, NULL, &sb, why, sizeof(why)), 0);
 		for (int i = 0; i < 30; i++) {
 			sb.epoch++;
 			done = false;
