@@ -147,7 +147,8 @@ static json_t *failure(const char *code, const char *words)
 static const char *error_code(int rc)
 {
 	switch (rc) {
-	case -EINVAL: return "invalid";
+	case -EINVAL:
+	case -EOPNOTSUPP: return "invalid";
 	case -ENOENT: return "unknown";
 	case -EBUSY: case -EPERM: case -EACCES: return "refused";
 	case -ESHUTDOWN: return "stopping";

@@ -13,6 +13,8 @@
 
 #include "backend/control.h"
 
+#include "backend/supported.h"
+
 #ifndef DRBDX_VERSION
 #define DRBDX_VERSION "0.1.0"
 #endif
@@ -128,6 +130,8 @@ json_t *control_status_new(const char *host, const char *problem)
 json_t *control_status_add(json_t *document, const struct config_resource *cfg)
 {
 	const struct config_host *self = cfg->self, *peer = cfg->peer;
+	char refused[RESOURCE_TEXT];
+	bool served = !supported_check(cfg, refused, sizeof(refused));
 	json_t *entry;
 
 	entry = json_pack("{s:o, s:o, s:b, s:o, s:n, s:n, s:{s:n, s:n, s:n, s:n, s:o, s:o}, s:{s:n, s:n, "
@@ -135,7 +139,7 @@ json_t *control_status_add(json_t *document, const struct config_resource *cfg)
 			  " s:n, s:n, s:n, s:n, s:n, s:n, s:[]}",
 			  "name", control_text(cfg->name), "minor",
 			  self ? json_integer(self->minor) : json_null(), "up", 0, "config_refused",
-			  control_text(cfg->refused), "role", "peer_role", "connection", "state", "meaning",
+			  control_text(served ? NULL : refused), "role", "peer_role", "connection", "state", "meaning",
 			  "age_seconds", "why", "peer_host", control_text(peer ? peer->name : NULL),
 			  "peer_address", address(peer), "disk", "state", "why", "path",
 			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "error",

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "backend/drained.h"
 #include "backend/log.h"
 
 #define LOOP_ENTRIES 1024u
@@ -462,6 +463,7 @@ void owner_ring_connect(struct resource *r, struct call *call)
 	r->events_ctx = call->events_ctx;
 	r->connect_call = call;
 	r->activated = false;
+	drained_forget(r->minor);
 	replicate_activate(r->core, now(r));
 }
 
@@ -558,12 +560,25 @@ static bool stop_settled(struct resource *r)
 		return true;
 	if (replicate_guest_requests(r->core) || (r->ring && ring_in_flight(r->ring)))
 		return false;
+	if (r->ring)
+		drained_record(r->minor, r->ring_params.domid);
 	detach_ring(r);
 	replicate_status(r->core, &s, now(r));
 	if (s.attachment != ATTACHMENT_NONE && s.attachment != ATTACHMENT_RELEASING)
 		replicate_release(r->core, now(r));
 	replicate_status(r->core, &s, now(r));
 	return s.attachment == ATTACHMENT_NONE && !s.peer_writes && !r->superblock.stage;
+}
+
+static void say_goodbye(struct resource *r)
+{
+	char why[RESOURCE_TEXT];
+
+	if (r->stop_call->force)
+		snprintf(why, sizeof(why), "drbdxd on %s is being stopped", r->self_host);
+	else
+		snprintf(why, sizeof(why), "%s was taken down on %s", r->name, r->self_host);
+	transport_shutdown(r->transport, why);
 }
 
 static void stop_advance(struct resource *r)
@@ -576,7 +591,7 @@ static void stop_advance(struct resource *r)
 	if (r->transport) {
 		if (!late && !transport_flushed(r->transport))
 			return; /* GIVE is to reach the partner */
-		transport_shutdown(r->transport, "the daemon on this host is being stopped");
+		say_goodbye(r);
 		if (!transport_idle(r->transport))
 			return;
 	}

@@ -15,7 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/drained.h"
 #include "backend/log.h"
+#include "backend/supported.h"
 
 const char *resource_name(const struct resource *r)
 {
@@ -175,6 +177,11 @@ void resource_features(const struct resource *r, struct features *out)
 	pthread_mutex_unlock(&unconst->features_lock);
 }
 
+bool resource_left_drained(const struct resource *r, uint32_t domid)
+{
+	return drained_recorded(r->minor, domid);
+}
+
 /* ---- birth and end ---- */
 
 static char *copy(const char *s, bool *failed)
@@ -221,30 +228,12 @@ static void configure_transport(struct resource *r, const struct config_resource
 	t->liveness.dead_ms = cfg->ping_int_ms + cfg->ping_timeout_ms;
 }
 
-static int check_config(const struct config_resource *cfg, char *why, size_t why_size)
-{
-	if (cfg->refused) {
-		snprintf(why, why_size, "%s", cfg->refused);
-		return -EOPNOTSUPP;
-	}
-	if (cfg->self->meta_index < 0) {
-		snprintf(why, why_size,
-			 "%s:%u: resource %s: only indexed external metadata is available "
-			 "in this version: write 'meta-disk DEVICE[N];' instead of %s",
-			 cfg->file, cfg->line, cfg->name,
-			 cfg->self->meta_index == CONFIG_META_INTERNAL ? "'meta-disk internal;'"
-								       : "a flexible meta-disk");
-		return -EOPNOTSUPP;
-	}
-	return 0;
-}
-
 int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out,
 		   char *why, size_t why_size)
 {
 	struct resource *r;
 	bool failed = false;
-	int rc = check_config(cfg, why, why_size);
+	int rc = supported_check(cfg, why, why_size);
 
 	if (rc)
 		return rc;
@@ -265,6 +254,7 @@ int resource_start(const struct config_resource *cfg, struct mailbox *control, s
 	r->alg = copy(cfg->cram_hmac_alg, &failed);
 	r->secret = copy(cfg->shared_secret, &failed);
 	r->meta_index = cfg->self->meta_index;
+	r->minor = cfg->self->minor;
 	configure_transport(r, cfg);
 	rc = failed ? -ENOMEM : mailbox_new(&r->inbox);
 	if (!rc)

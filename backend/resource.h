@@ -9,6 +9,7 @@
 #ifndef DRBDX_BACKEND_RESOURCE_H
 #define DRBDX_BACKEND_RESOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "backend/replicate.h"
@@ -51,6 +52,10 @@ void resource_ring_connect(struct resource *r, const struct ring_params *params,
 			   void *ctx);
 /* unmapped and unbound; the claim stays */
 void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void *ctx);
+
+/* Whether an earlier daemon left this guest's ring with nothing unanswered in it (an orderly stop); if not, a
+ * ring that was served before must not be served again. */
+bool resource_left_drained(const struct resource *r, uint32_t domid);
 
 /* What to publish in xenstore before anything else is known: never blocks (last agreed or
  * offered features). */

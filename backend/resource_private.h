@@ -57,6 +57,7 @@ struct resource {
 	/* Constant after resource_start(). */
 	char *name, *self_host, *peer_host, *disk_path, *meta_path, *alg, *secret;
 	int meta_index;
+	unsigned int minor;
 	struct transport_config transport_cfg;
 	struct mailbox *control, *inbox;
 	pthread_t thread;

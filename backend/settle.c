@@ -109,6 +109,16 @@ static bool check_disks(struct decision *d)
 	return true;
 }
 
+/* Declared identical (create-md --assume-clean): then they have one size, up to a partial block. */
+static bool same_size(const struct features *a, const struct features *b)
+{
+	struct features both;
+
+	settle_features(a, b, &both);
+	return a->sectors - both.sectors < both.block_size / SECTOR_SIZE &&
+	       b->sectors - both.sectors < both.block_size / SECTOR_SIZE;
+}
+
 static enum settle_verdict meet_new(struct decision *d)
 {
 	const struct settle_side *old = just_created(d->self) ? d->peer : d->self;
@@ -135,6 +145,12 @@ static enum settle_verdict meet_new(struct decision *d)
 				      "run 'backend-ctl create-md --assume-clean --force' for it on "
 				      "both nodes");
 	}
+	if (just_created(old) && !same_size(&d->self->hello->offer, &d->peer->hello->offer))
+		return refuse(d,
+			      "the two volumes have different sizes (%llu sectors on %s, %llu on %s), so they cannot be "
+			      "identical: give them one size, then " RECREATE,
+			      (unsigned long long)d->self->hello->offer.sectors, d->self->host,
+			      (unsigned long long)d->peer->hello->offer.sectors, d->peer->host);
 	return lead ? SETTLE_PAIR_LEAD : SETTLE_PAIR_FOLLOW;
 }
 

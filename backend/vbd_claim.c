@@ -140,6 +140,13 @@ void vbd_claim(struct vbd *v, struct resource *r, bool adopt)
 	resource_claim(r, text, claimed, v);
 }
 
+/* A frontend that has not connected has no ring yet; one that has may go on only with a drained ring. */
+static bool may_go_on(const struct vbd *v, const struct resource *r)
+{
+	return v->frontend_state == XENBUS_INITIALISING || v->frontend_state == XENBUS_INITWAIT ||
+	       resource_left_drained(r, v->domid);
+}
+
 void vbd_adopt(struct vbd *v)
 {
 	struct resource *r;
@@ -155,7 +162,11 @@ void vbd_adopt(struct vbd *v)
 	v->adopt_ms = vbd_now(v) + ADOPT_RETRY_MS;
 	v->wake_ms = v->adopt_ms < v->wake_ms ? v->adopt_ms : v->wake_ms;
 	r = vbd_resource(v);
-	if (r)
+	if (r && !may_go_on(v, r)) {
+		v->adoptable = false;
+		vbd_say(v, "the daemon that served this disk died with requests unanswered: this guest cannot go on "
+			   "with it and has to be destroyed (xl destroy)");
+	} else if (r)
 		vbd_claim(v, r, true);
 	else
 		vbd_say(v, "the disk was attached before drbdxd started, and its resource is not up");

@@ -171,7 +171,8 @@ static void note_frozen(struct notes *notes, const json_t *r)
 	print_age(notes->out, number(r, "frozen", "age_seconds"));
 	fputs(": ", notes->out);
 	sentence(notes, reason);
-	way_out(notes, "The guest sees no error; it goes on by itself when the reason is gone.");
+	if (!equals(text(r, "guest", "attachment"), "Releasing"))
+		way_out(notes, "The guest sees no error; it goes on by itself when the reason is gone.");
 }
 
 /* Slow is not frozen, but nothing waits without being seen (P7). */
@@ -188,6 +189,18 @@ static void note_waiting(struct notes *notes, const json_t *r)
 		"; in flight: %lld at the local disk, %lld at the partner, %lld behind an older write.\n",
 		number(r, "in_flight", "local"), number(r, "in_flight", "peer"),
 		number(r, "in_flight", "queued"));
+}
+
+/* Nothing but silence from the other side: neither it nor this host has said what is wrong. */
+static bool is_unheard(const char *why)
+{
+	static const char *const silent[] = { "nothing heard", "cannot connect", "has not connected", "reset by peer",
+					      "closed the connection" };
+
+	for (size_t i = 0; why && i < sizeof(silent) / sizeof(silent[0]); i++)
+		if (strstr(why, silent[i]))
+			return true;
+	return !why;
 }
 
 static void note_connection(struct notes *notes, const json_t *r)
@@ -210,12 +223,34 @@ static void note_connection(struct notes *notes, const json_t *r)
 	print_age(notes->out, number(r, "connection", "age_seconds"));
 	fputs(": ", notes->out);
 	sentence(notes, why ? why : text(r, "connection", "meaning"));
-	if (equals(state, "Disconnected"))
+	if (equals(state, "Disconnected") && is_unheard(why))
 		way_out(notes, "Is drbdxd running there, and this resource up? Does the network carry the "
 			       "address and port?");
-	if (!equals(state, "Refused") && equals(text(r, "token", "state"), "none"))
+	if (!equals(state, "Refused") && equals(text(r, "token", "state"), "none") && number(r, "token", "epoch"))
 		way_out(notes,
 			"The partner has the right to write: a guest can be started here when it answers.");
+}
+
+/* To be followed literally. */
+static void note_repair(struct notes *notes, const json_t *r)
+{
+	const char *path = text(r, "disk", "path"), *peer = text(r, "connection", "peer_host");
+
+	way_out(notes, "The two copies may differ in the writes that were in flight when a host or daemon died.");
+	way_out(notes, "Way out in this version:");
+	way_out(notes, "  1. destroy the guest that used it, if it is still there: it cannot go on (xl destroy)");
+	fputs("      2. on both hosts: backend-ctl down ", notes->out);
+	sentence(notes, notes->name);
+	fputs("      3. decide which volume is right, and copy it over the other one; from here, for example:\n", notes->out);
+	fputs("         dd if=", notes->out);
+	print_safe(notes->out, path ? path : "VOLUME");
+	fputs(" bs=1M | ssh ", notes->out);
+	print_safe(notes->out, peer ? peer : "PARTNER");
+	sentence(notes, " dd of=ITS-VOLUME bs=1M conv=fsync");
+	fputs("      4. on both hosts: backend-ctl create-md --assume-clean --force ", notes->out);
+	sentence(notes, notes->name);
+	fputs("      5. on both hosts: backend-ctl up ", notes->out);
+	sentence(notes, notes->name);
 }
 
 static void note_disk(struct notes *notes, const json_t *r)
@@ -235,13 +270,7 @@ static void note_disk(struct notes *notes, const json_t *r)
 			begin(notes);
 			sentence(notes, "the partner's disk is Unclean.");
 		}
-		way_out(notes, "The two copies may differ in the writes that were in flight when a host or "
-			       "daemon died.");
-		way_out(notes, "Way out in this version: take it down on both hosts, decide which volume is "
-			       "right, copy it over the");
-		fputs("    other one, then on both hosts: backend-ctl create-md --assume-clean --force ",
-		      notes->out);
-		sentence(notes, notes->name);
+		note_repair(notes, r);
 	}
 	if (error) {
 		begin(notes);

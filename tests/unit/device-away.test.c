@@ -351,6 +351,28 @@ static void a_served_disk_of_an_earlier_daemon_waits_for_the_resource(void **sta
 	assert_true(status().ring);
 }
 
+static void a_ring_that_a_dead_daemon_served_is_never_served_again(void **state)
+{
+	(void)state;
+	left_behind("4", "4");
+	fake.not_drained = true;
+	fake.automatic = true;
+	start();
+	pass(20000);
+	assert_int_equal(fake.count[CALL_CLAIM], 0);
+	assert_non_null(strstr(status().why, "xl destroy"));
+}
+
+static void a_disk_that_was_granted_but_never_connected_is_claimed_whatever_happened(void **state)
+{
+	(void)state;
+	left_behind("2", "1");
+	fake.not_drained = true;
+	fake.automatic = true;
+	start();
+	assert_int_equal(fake.count[CALL_CLAIM], 1);
+}
+
 static void a_disk_that_an_earlier_daemon_did_not_grant_is_not_claimed(void **state)
 {
 	(void)state;
@@ -407,6 +429,8 @@ int main(void)
 		TEST(a_granted_disk_is_claimed_again_after_a_restart),
 		TEST(a_served_disk_of_an_earlier_daemon_waits_for_the_resource),
 		TEST(a_disk_that_an_earlier_daemon_did_not_grant_is_not_claimed),
+		TEST(a_ring_that_a_dead_daemon_served_is_never_served_again),
+		TEST(a_disk_that_was_granted_but_never_connected_is_claimed_whatever_happened),
 		TEST(a_disk_closing_at_a_restart_is_closed),
 		TEST(a_daemon_that_ends_leaves_its_devices_as_they_are),
 	};

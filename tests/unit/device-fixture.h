@@ -33,6 +33,7 @@ struct resource {
 	void *events_ctx;
 	bool automatic;		/* answers at once, with 0 */
 	struct features features;
+	bool not_drained;	/* an earlier daemon died under the guest's ring */
 };
 
 static struct resource fake;
@@ -98,6 +99,12 @@ void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void
 void resource_features(const struct resource *r, struct features *out)
 {
 	*out = r->features;
+}
+
+bool resource_left_drained(const struct resource *r, uint32_t domid)
+{
+	(void)domid;
+	return !r->not_drained;
 }
 
 const char *resource_name(const struct resource *r)

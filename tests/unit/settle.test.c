@@ -105,6 +105,20 @@ static void two_new_nodes_pair_and_one_leads(void **u)
 	expect(fresh(1), fresh(2), SETTLE_PAIR_LEAD, SETTLE_PAIR_FOLLOW);
 }
 
+static void new_volumes_of_different_size_are_not_identical(void **u)
+{
+	struct packet_hello a = fresh(1), b = fresh(2);
+
+	(void)u;
+	b.offer.sectors = 1008;
+	expect(a, b, SETTLE_REFUSE, SETTLE_REFUSE);
+	assert_non_null(strstr(words, "different sizes"));
+	a.offer.block_size = 4096; /* a partial block is no difference */
+	a.offer.sectors = 1000;
+	b.offer.sectors = 1007;
+	expect(a, b, SETTLE_PAIR_LEAD, SETTLE_PAIR_FOLLOW);
+}
+
 static void a_pairing_that_only_one_node_stored_is_repeated(void **u)
 {
 	(void)u;
@@ -222,6 +236,7 @@ int main(void)
 		cmocka_unit_test(no_holder_at_all_is_refused_with_the_way_out),
 		cmocka_unit_test(a_holder_that_remembers_less_is_refused),
 		cmocka_unit_test(two_new_nodes_pair_and_one_leads),
+		cmocka_unit_test(new_volumes_of_different_size_are_not_identical),
 		cmocka_unit_test(a_pairing_that_only_one_node_stored_is_repeated),
 		cmocka_unit_test(a_new_node_beside_one_that_served_guests_needs_a_resync),
 		cmocka_unit_test(unclean_and_inconsistent_disks_are_refused),

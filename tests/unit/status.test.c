@@ -249,7 +249,7 @@ static void frozen_says_why_and_since_when(void **state)
 	healthy();
 	st.core.connection = CONNECTION_DISCONNECTED;
 	st.core.connection_since_ms = st.now_ms - 75000;
-	strcpy(st.core.why, "nothing was heard from it for 1500 ms");
+	strcpy(st.core.why, "nothing heard of dom0_2 for 1500 ms");
 	strcpy(st.core.frozen, "the partner is not connected, and nothing is acknowledged from one copy");
 	st.core.frozen_since_ms = st.now_ms - 74000;
 	st.core.queued = 32;

@@ -64,7 +64,7 @@ loaded() { # a guest on host 1 under load
 	guest_destroy 5 || true
 	daemon 1
 	wait_for 20 says 1 '.disk.state == "Unclean"'
-	words_say 1 'copy it over the'
+	words_say 1 'copy it over the other one'
 	words_say 1 'create-md --assume-clean --force r0'
 	# Up: refused.
 	run ctl 1 create-md --assume-clean --force r0
@@ -86,6 +86,36 @@ loaded() { # a guest on host 1 under load
 	guest 8 write 50
 	guest_detach 8
 	volumes_agree
+}
+
+# The ring of a killed daemon cannot be gone on with: which slots were executed cannot be told from it. Not even when the metadata are new.
+@test "P6 a guest whose daemon was killed is never served again, whatever is done to the metadata" {
+	local before
+	loaded write
+	kill_daemon 1
+	daemon 1
+	wait_for 20 says 1 '.disk.state == "Unclean"'
+	words_say 1 'has to be destroyed \(xl destroy\)'
+	ctl 1 down r0
+	ctl 2 down r0
+	cp "$T/host1/r0.img" "$T/host2/r0.img"
+	ctl 1 create-md --assume-clean --force r0
+	ctl 2 create-md --assume-clean --force r0
+	before=$(sha256sum <"$T/host1/r0.img")
+	ctl 1 up r0
+	ctl 2 up r0
+	wait_for 20 connected r0
+	stop_daemon 1		# also not by a daemon that starts now
+	daemon 1
+	wait_for 20 connected r0
+	# Time enough for the claim that must not come: another guest's whole life.
+	guest_destroy 5 || true
+	start_guest 2 8
+	guest 8 verify
+	guest_detach 8
+	[ "$(sha256sum <"$T/host1/r0.img")" = "$before" ]
+	! grep -q 'ATTACHING.*guest vm-r0' "$T/host1/log/drbdxd.log" || false
+	says 1 '.guest == null'
 }
 
 @test "P1 the guest's host loses power: unclean when it is back" {

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * supported.c: what the file may say but this version does not do, beyond what config/ itself refuses.
+ */
+#include "backend/supported.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+int supported_check(const struct config_resource *cfg, char *why, size_t why_size)
+{
+	if (cfg->refused) {
+		snprintf(why, why_size, "%s", cfg->refused);
+		return -EOPNOTSUPP;
+	}
+	if (cfg->self && cfg->self->meta_index < 0) {
+		snprintf(why, why_size,
+			 "%s:%u: resource %s: only indexed external metadata is available in this version: write "
+			 "'meta-disk DEVICE[N];' instead of %s",
+			 cfg->file, cfg->line, cfg->name,
+			 cfg->self->meta_index == CONFIG_META_INTERNAL ? "'meta-disk internal;'"
+								       : "a flexible meta-disk");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
