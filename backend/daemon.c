@@ -186,19 +186,55 @@ static int start(struct daemon_state *d, const struct config_resource *cfg, char
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+static bool same_host(const struct config_host *a, const struct config_host *b)
+{
+	return same_text(a->name, b->name) && same_text(a->disk, b->disk) &&
+	       same_text(a->meta_disk, b->meta_disk) && a->meta_index == b->meta_index &&
+	       a->minor == b->minor && a->addr_len == b->addr_len && !memcmp(&a->addr, &b->addr, a->addr_len);
+}
+
+/* In everything that a running resource was given. */
+static bool same_config(const struct config_resource *a, const struct config_resource *b)
+{
+	return !b->refused && same_host(a->self, b->self) && same_host(a->peer, b->peer) &&
+	       same_text(a->cram_hmac_alg, b->cram_hmac_alg) &&
+	       same_text(a->shared_secret, b->shared_secret) && a->connect_int_ms == b->connect_int_ms &&
+	       a->ping_int_ms == b->ping_int_ms && a->ping_timeout_ms == b->ping_timeout_ms;
+}
+
+/* It is up: nothing to do, unless the file now says something else, which takes effect only at a new start.
+ */
+static int up_already(const struct running *run, const struct config_resource *cfg, char *why,
+		      size_t why_size)
+{
+	if (same_config(run->cfg, cfg))
+		return 0;
+	snprintf(why, why_size,
+		 "%s is up with the configuration that it was started with; 'backend-ctl down %s' and 'up' "
+		 "apply the new one",
+		 cfg->name, cfg->name);
+	return -EBUSY;
+}
+
 /* All that are down; the first failure is reported, the others are tried all the same. */
 static int start_all(struct daemon_state *d, char *why, size_t why_size)
 {
 	const struct config_resource *all;
 	size_t n = config_resources(d->current->config, &all), i;
 	char words[RESOURCE_TEXT];
+	const struct running *run;
 	int rc = 0, one;
 
 	for (i = 0; i < n; i++) {
-		if (find_running(d, all[i].name))
-			continue;
+		run = find_running(d, all[i].name);
 		words[0] = '\0';
-		one = start(d, &all[i], words, sizeof(words));
+		one = run ? up_already(run, &all[i], words, sizeof(words))
+			  : start(d, &all[i], words, sizeof(words));
 		if (one && !rc) {
 			rc = one;
 			snprintf(why, why_size, "%s: %s", all[i].name, words);
@@ -215,6 +251,7 @@ int daemon_start_all(struct daemon_state *d, char *why, size_t why_size)
 int daemon_up(struct daemon_state *d, const char *name, char *why, size_t why_size)
 {
 	const struct config_resource *cfg;
+	const struct running *run;
 	int rc;
 
 	why[0] = '\0';
@@ -229,7 +266,8 @@ int daemon_up(struct daemon_state *d, const char *name, char *why, size_t why_si
 			 d->hostname, d->path);
 		return -ENOENT;
 	}
-	return find_running(d, name) ? 0 : start(d, cfg, why, why_size);
+	run = find_running(d, name);
+	return run ? up_already(run, cfg, why, why_size) : start(d, cfg, why, why_size);
 }
 
 static void stop(struct daemon_state *d, struct running *run, bool force, resource_reply_fn *reply,

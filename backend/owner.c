@@ -4,7 +4,7 @@
  * the only one who touches them.
  *
  * One turn: the kernel's completions are handled (loop_run), then the ring is consumed if there is
- * work and room, then answers are pushed with one notification, then the packets of the turn leave
+ * work and room, then answers are pushed together with one notification, then the packets of the turn leave
  * in one sendmsg.  So one wake-up serves a batch of requests with a handful of system calls.
  *
  *   opening (claims on metadata and disk are awaited) ──> running

@@ -604,7 +604,9 @@ static void frozen_words(const struct replicate *r, char *out, size_t size)
 	else if (r->disk_error)
 		snprintf(out, size, "the local disk fails (%s); trying again", strerror(-r->disk_error));
 	else if (r->connection != CONNECTION_CONNECTED && r->attachment == ATTACHMENT_RELEASING)
-		snprintf(out, size, "the guest is gone; %u of its last writes wait for the partner %s, which is not connected%s%.200s",
+		snprintf(out, size,
+			 "the guest is gone; %u of its last writes wait for the partner %s, which is not "
+			 "connected%s%.200s",
 			 r->guest_count, r->cfg.peer_host, r->why[0] ? ": " : "", r->why);
 	else if (r->connection != CONNECTION_CONNECTED && r->attachment != ATTACHMENT_CLAIMING)
 		snprintf(out, size, "the partner %s is not connected%s%.200s", r->cfg.peer_host,

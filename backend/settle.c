@@ -147,7 +147,8 @@ static enum settle_verdict meet_new(struct decision *d)
 	}
 	if (just_created(old) && !same_size(&d->self->hello->offer, &d->peer->hello->offer))
 		return refuse(d,
-			      "the two volumes have different sizes (%llu sectors on %s, %llu on %s), so they cannot be "
+			      "the two volumes have different sizes (%llu sectors on %s, %llu on %s), so "
+			      "they cannot be "
 			      "identical: give them one size, then " RECREATE,
 			      (unsigned long long)d->self->hello->offer.sectors, d->self->host,
 			      (unsigned long long)d->peer->hello->offer.sectors, d->peer->host);

@@ -9,7 +9,8 @@
 
 #include "config/config.h"
 
-/* 0, or -EOPNOTSUPP with FILE:LINE words: the configuration refused it, or it asks for what is not there yet. */
+/* 0, or -EOPNOTSUPP with FILE:LINE words: the configuration refused it, or it asks for what is not there yet.
+ */
 int supported_check(const struct config_resource *cfg, char *why, size_t why_size);
 
 #endif

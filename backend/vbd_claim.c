@@ -17,7 +17,7 @@
 
 #include "backend/log.h"
 
-#define RETRY_MS 1000 /* a ring that could not be attached is tried again: never an I/O error for a guest */
+#define RETRY_MS       1000 /* a ring that could not be attached is tried again: never an I/O error for a guest */
 #define ADOPT_RETRY_MS 5000
 
 bool vbd_pending(const struct vbd *v)
@@ -164,7 +164,8 @@ void vbd_adopt(struct vbd *v)
 	r = vbd_resource(v);
 	if (r && !may_go_on(v, r)) {
 		v->adoptable = false;
-		vbd_say(v, "the daemon that served this disk died with requests unanswered: this guest cannot go on "
+		vbd_say(v, "the daemon that served this disk died with requests unanswered: this guest "
+			   "cannot go on "
 			   "with it and has to be destroyed (xl destroy)");
 	} else if (r)
 		vbd_claim(v, r, true);

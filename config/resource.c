@@ -289,6 +289,8 @@ void resource_build(struct config *config, const char *hostname)
 		resource->mine = self;
 		if (self)
 			build_one(config, resource, self, &config->served[config->served_count++]);
+		else	/* it may be this host's all the same: a stacked section has no host name */
+			say_refusals(config, resource, &(struct config_resource) { .name = resource->name });
 	}
 	config->resource = NULL;
 	if (config->resources && !config->served_count)

@@ -194,8 +194,8 @@ static void note_waiting(struct notes *notes, const json_t *r)
 /* Nothing but silence from the other side: neither it nor this host has said what is wrong. */
 static bool is_unheard(const char *why)
 {
-	static const char *const silent[] = { "nothing heard", "cannot connect", "has not connected", "reset by peer",
-					      "closed the connection" };
+	static const char *const silent[] = { "nothing heard", "cannot connect", "has not connected",
+					      "reset by peer", "closed the connection" };
 
 	for (size_t i = 0; why && i < sizeof(silent) / sizeof(silent[0]); i++)
 		if (strstr(why, silent[i]))
@@ -226,7 +226,8 @@ static void note_connection(struct notes *notes, const json_t *r)
 	if (equals(state, "Disconnected") && is_unheard(why))
 		way_out(notes, "Is drbdxd running there, and this resource up? Does the network carry the "
 			       "address and port?");
-	if (!equals(state, "Refused") && equals(text(r, "token", "state"), "none") && number(r, "token", "epoch"))
+	if (!equals(state, "Refused") && equals(text(r, "token", "state"), "none") &&
+	    number(r, "token", "epoch"))
 		way_out(notes,
 			"The partner has the right to write: a guest can be started here when it answers.");
 }
@@ -236,12 +237,16 @@ static void note_repair(struct notes *notes, const json_t *r)
 {
 	const char *path = text(r, "disk", "path"), *peer = text(r, "connection", "peer_host");
 
-	way_out(notes, "The two copies may differ in the writes that were in flight when a host or daemon died.");
+	way_out(notes,
+		"The two copies may differ in the writes that were in flight when a host or daemon died.");
 	way_out(notes, "Way out in this version:");
-	way_out(notes, "  1. destroy the guest that used it, if it is still there: it cannot go on (xl destroy)");
+	way_out(notes,
+		"  1. destroy the guest that used it, if it is still there: it cannot go on (xl destroy)");
 	fputs("      2. on both hosts: backend-ctl down ", notes->out);
 	sentence(notes, notes->name);
-	fputs("      3. decide which volume is right, and copy it over the other one; from here, for example:\n", notes->out);
+	fputs("      3. decide which volume is right, and copy it over the other one; from here, for "
+	      "example:\n",
+	      notes->out);
 	fputs("         dd if=", notes->out);
 	print_safe(notes->out, path ? path : "VOLUME");
 	fputs(" bs=1M | ssh ", notes->out);

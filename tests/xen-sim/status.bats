@@ -182,16 +182,25 @@ edit() { # SED-SCRIPT [N]
 	refused 1 5 'slot 0 of .*belongs to resource r0' r1
 }
 
-@test "P4 of volumes of different sizes the guest sees the smaller one's" {
+@test "P4 new volumes of different sizes are refused in words on both hosts; one that grows later does no harm" {
 	truncate -s 12M "$T/host2/r0.img"
 	daemon 1
 	daemon 2
 	wait_for 20 connected r1
+	wait_for 10 words_say 1 'r0: .*volumes have different sizes'
+	wait_for 10 words_say 2 'r0: .*volumes have different sizes'
+	ctl 2 down r0
+	truncate -s 16M "$T/host2/r0.img"
+	ctl 2 up r0
 	wait_for 20 connected r0
-	says 1 '.disk.size_bytes == 12582912'
+	ctl 1 down r0
+	truncate -s 20M "$T/host1/r0.img"
+	ctl 1 up r0
+	wait_for 20 connected r0
+	says 1 '.disk.size_bytes == 16777216'
 	start_guest 1 5
 	guest 5 write 100
 	guest 5 verify
 	guest_detach 5
-	cmp -n 12582912 "$T/host1/r0.img" "$T/host2/r0.img"
+	cmp -n 16777216 "$T/host1/r0.img" "$T/host2/r0.img"
 }
