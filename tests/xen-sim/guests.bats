@@ -121,3 +121,34 @@ served() { # DOMID OPTIONS...
 	guest_detach 9
 	volumes_agree
 }
+
+@test "P4 volumes with blocks of 4096 bytes: block devices, claimed exclusively, written in whole blocks" {
+	local h dev
+	ctl 1 down r0
+	ctl 2 down r0
+	for h in 1 2; do
+		mv "$T/host$h/r0.img" "$T/host$h/r0.raw"
+		dev=$(losetup --sector-size 4096 --find --show "$T/host$h/r0.raw") || skip "no loop devices of 4096-byte blocks"
+		ln -s "$dev" "$T/host$h/r0.img"
+		echo "$dev" >"$T/host$h/loop"
+		ctl "$h" create-md --assume-clean --force r0
+		ctl "$h" up r0
+	done
+	wait_for 20 connected r0
+	for h in 1 2; do
+		run mkfs.ext4 -q "$(cat "$T/host$h/loop")"	# a claimed disk is in use for everybody else
+		echo "$output"
+		[ "$status" != 0 ]
+		[[ "$output" == *"in use"* ]]
+		losetup -d "$(cat "$T/host$h/loop")"		# goes when the daemon lets go of it
+	done
+	says 1 '.disk.block_size_bytes == 4096'
+	start_guest 1 5
+	guest 5 mixed 300
+	guest 5 verify
+	guest_detach 5
+	ctl 1 down r0
+	ctl 2 down r0
+	cmp "$T/host1/r0.raw" "$T/host2/r0.raw"
+	[ "$(tr -d '\0' <"$T/host1/r0.raw" | head -c 1 | wc -c)" = 1 ]	# something was written at all
+}
