@@ -111,9 +111,9 @@ static const char *const connection_meanings[] = {
 #undef X
 };
 static const char *const attachment_names[] = {
-	[ATTACHMENT_NONE] = "NONE",	  [ATTACHMENT_CLAIMING] = "CLAIMING",
-	[ATTACHMENT_CLAIMED] = "CLAIMED", [ATTACHMENT_ACTIVATING] = "ACTIVATING",
-	[ATTACHMENT_ACTIVE] = "ACTIVE",	  [ATTACHMENT_RELEASING] = "RELEASING",
+#define X(name, what) [ATTACHMENT_##name] = #name,
+	ATTACHMENT_STATES(X)
+#undef X
 };
 static const char *const xenbus_names[] = {
 	"Unknown", "Initialising", "InitWait",	    "Initialised",  "Connected",
@@ -136,7 +136,7 @@ json_t *control_status_add(json_t *document, const struct config_resource *cfg)
 
 	entry = json_pack("{s:o, s:o, s:b, s:o, s:n, s:n, s:{s:n, s:n, s:n, s:n, s:o, s:o}, s:{s:n, s:n, "
 			  "s:o, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n,"
-			  " s:n, s:n, s:n, s:n, s:n, s:n, s:[]}",
+			  " s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:[]}",
 			  "name", control_text(cfg->name), "minor",
 			  self ? json_integer(self->minor) : json_null(), "up", 0, "config_refused",
 			  control_text(served ? NULL : refused), "role", "peer_role", "connection", "state", "meaning",
@@ -144,7 +144,8 @@ json_t *control_status_add(json_t *document, const struct config_resource *cfg)
 			  "peer_address", address(peer), "disk", "state", "why", "path",
 			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "error",
 			  "peer_disk", "state", "size_bytes", "token", "generations", "superblock_flags",
-			  "guest", "frozen", "refused", "in_flight", "counters", "devices");
+			  "reservation", "guest", "frozen", "refused", "hand_over", "in_flight", "counters",
+			  "devices");
 	if (!entry || json_array_append_new(json_object_get(document, "resources"), entry))
 		return NULL;
 	return entry;
@@ -237,6 +238,17 @@ static void fill_superblock(json_t *entry, const struct superblock *sb)
 				      hex(sb->gen.bitmap), "history", hex(sb->gen.history[0]),
 				      hex(sb->gen.history[1])));
 	json_object_set_new(entry, "superblock_flags", flags_list(sb->flags));
+	if (sb->reservation)
+		json_object_set_new(entry, "reservation", hex(sb->reservation));
+}
+
+static void fill_hand_over(json_t *entry, const struct handover_steps *steps)
+{
+	if (steps->reserve_us)
+		json_object_set_new(entry, "hand_over",
+				    json_pack("{s:o, s:o, s:o}", "reserve_microseconds", count(steps->reserve_us),
+					      "commit_microseconds", count(steps->commit_us),
+					      "first_request_microseconds", count(steps->use_us)));
 }
 
 static void fill_guest(json_t *entry, const struct replicate_status *core, uint64_t now_ms)
@@ -285,6 +297,7 @@ void control_status_fill(json_t *entry, const struct resource_status *st)
 	fill_connection(entry, st);
 	fill_disks(entry, st);
 	fill_superblock(entry, &st->core.superblock);
+	fill_hand_over(entry, &st->steps);
 	fill_counters(entry, st);
 }
 

@@ -675,6 +675,21 @@ size_t devices_status(const struct devices *d, struct device_status *out, size_t
 	return n;
 }
 
+bool devices_known(const struct devices *d)
+{
+	return d->scanned;
+}
+
+bool devices_have(const struct devices *d, const char *resource, uint32_t domid)
+{
+	const struct vbd *v;
+
+	TAILQ_FOREACH(v, &d->list, link)
+		if (v->domid == domid && !strcmp(v->resource_name, resource))
+			return true;
+	return false;
+}
+
 const char *devices_problem(const struct devices *d)
 {
 	char *text = ((struct devices *)d)->problem;

@@ -49,6 +49,9 @@ struct device_status {
 };
 /* returns the number there are */
 size_t devices_status(const struct devices *d, struct device_status *out, size_t max);
+/* Whether it is known which devices there are, and whether one of domain `domid` has this resource. */
+bool devices_known(const struct devices *d);
+bool devices_have(const struct devices *d, const char *resource, uint32_t domid);
 /* Whether xenstored answers, for status: NULL or words with the time since. */
 const char *devices_problem(const struct devices *d);
 

@@ -11,9 +11,9 @@
  *  1. HELLO describes the durable superblock; it is sent when no superblock write and no
  *     peer write of an older connection is on its way (P6).
  *  2. READY is sent after what the partner's HELLO asked of us is durable; no ACK and no
- *     GIVE leaves before READY has gone both ways (rule 8).
+ *     GIVE leaves before READY has gone both ways (R8).
  *  3. A node whose partner has the token on its way to it does not raise its epoch from
- *     HELLO: it would swallow the token (rule 8).
+ *     HELLO: it would swallow the token (R8).
  *
  * Crash argument: each side's change is one superblock write, and every pair of durable
  * states that a crash can leave is one that settle() resolves: a PAIR that only the leader
@@ -124,6 +124,7 @@ static void adopt(struct replicate *r)
 	sb->base = r->peer.base;
 	sb->reservation = 0;
 	superblock_want(r, STEP_READY);
+	handover_adopt(r);
 }
 
 static void settle_now(struct replicate *r)

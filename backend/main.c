@@ -259,6 +259,16 @@ static int poll_timeout(const struct control_thread *t)
 	return deadline - now > 60000 ? 60000 : (int)(deadline - now);
 }
 
+/* The guest of an attachment that an earlier daemon left: its device has been found, or it is gone (R11). */
+static void settle_leftovers(struct control_thread *t)
+{
+	struct resource *r;
+
+	for (size_t i = 0; devices_known(t->devices) && daemon_each(t->daemon, i, &r); i++)
+		if (r && resource_left(r) && !devices_have(t->devices, resource_name(r), resource_left(r)))
+			resource_nobody_left(r);
+}
+
 static void run_once(struct control_thread *t)
 {
 	struct pollfd fds[POLL_MAX] = {
@@ -276,6 +286,7 @@ static void run_once(struct control_thread *t)
 		devices_event(t->devices);
 	if (monotonic_ms() >= devices_deadline_ms(t->devices))
 		devices_tick(t->devices, monotonic_ms());
+	settle_leftovers(t);
 	control_events(t->control, fds + 3, n);
 	if (fds[0].revents)
 		on_signal(t);

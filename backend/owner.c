@@ -19,125 +19,14 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "backend/drained.h"
 #include "backend/log.h"
 
 #define LOOP_ENTRIES 1024u
 #define SLOW_MS	     2000u /* a metadata write this old is worth words */
-#define RING_PASSES  4	   /* over the ring in one turn */
 
 static uint64_t now(const struct resource *r)
 {
 	return loop_now_ms(r->loop);
-}
-
-/* ---- the guest's ring ---- */
-
-static bool ring_ready(void *ctx)
-{
-	struct resource *r = ctx;
-
-	return replicate_ready(r->core) && !r->stopping;
-}
-
-static void ring_submit(void *ctx, struct request *req)
-{
-	struct resource *r = ctx;
-
-	replicate_submit(r->core, req, now(r));
-}
-
-static void on_watch(struct loop_op *op, int result)
-{
-	struct watch *w = (struct watch *)op;
-	struct resource *r = w->resource;
-
-	if (r->watch != w) { /* the ring it watched is gone */
-		free(w);
-		return;
-	}
-	if (result == -ECANCELED || result < 0) {
-		log_error(r->name, "the event channel can no longer be watched: %s", strerror(-result));
-		return;
-	}
-	ring_event(r->ring);
-	r->ring_work = true;
-	loop_poll_in(r->loop, &w->op, ring_fd(r->ring));
-}
-
-static void detach_ring(struct resource *r)
-{
-	struct watch *w = r->watch;
-
-	if (!r->ring)
-		return;
-	r->watch = NULL;
-	if (w->op.busy)
-		loop_cancel(r->loop, &w->op);
-	else
-		free(w);
-	r->orphans = ring_detach(r->ring) ? r->ring : NULL; /* NULL: freed, nothing was in flight */
-	r->ring = NULL;
-	r->ring_work = false;
-}
-
-struct broken_note {
-	struct message message;
-	const struct resource_events *events;
-	void *ctx;
-	char why[RESOURCE_TEXT];
-};
-
-static void tell_broken(struct message *m)
-{
-	struct broken_note *note = (struct broken_note *)m;
-
-	note->events->ring_broken(note->ctx, note->why);
-	free(note);
-}
-
-static void ring_broken(void *ctx, const char *why)
-{
-	struct resource *r = ctx;
-	struct broken_note *note = calloc(1, sizeof(*note));
-
-	log_warn(r->name, "the guest's ring is not served any more: %s", why);
-	detach_ring(r);
-	if (!note)
-		return;
-	note->message.run = tell_broken;
-	note->events = r->events;
-	note->ctx = r->events_ctx;
-	snprintf(note->why, sizeof(note->why), "%s", why);
-	mailbox_post(r->control, &note->message);
-}
-
-static const struct ring_ops ring_ops = { ring_ready, ring_submit, ring_broken };
-
-static int attach_ring(struct resource *r, char *why, size_t why_size)
-{
-	struct replicate_status status;
-	struct blkif_limits limits;
-	int rc;
-
-	replicate_status(r->core, &status, now(r));
-	limits = (struct blkif_limits){ status.superblock.agreed.sectors, status.superblock.agreed.block_size,
-					r->ring_read_only, status.superblock.agreed.max_segments };
-	r->watch = calloc(1, sizeof(*r->watch));
-	if (!r->watch)
-		return -ENOMEM;
-	rc = ring_attach(&r->ring_params, &limits, r->guest_pool, &ring_ops, r, &r->ring, why, why_size);
-	if (rc) {
-		free(r->watch);
-		r->watch = NULL;
-		r->ring = NULL;
-		return rc;
-	}
-	r->watch->op.fn = on_watch;
-	r->watch->resource = r;
-	loop_poll_in(r->loop, &r->watch->op, ring_fd(r->ring));
-	r->ring_work = true; /* a request may have been queued before the port was bound */
-	return 0;
 }
 
 /* ---- actions of the core ---- */
@@ -173,55 +62,6 @@ static void act_disconnect(void *ctx, const char *why)
 	transport_disconnect(((struct resource *)ctx)->transport, why);
 }
 
-static void act_claimed(void *ctx, int rc, const char *why)
-{
-	struct resource *r = ctx;
-	struct call *call = r->claim_call;
-
-	r->claim_call = NULL;
-	if (call && !rc)
-		r->holder = call->ctx;
-	call_answer(call, rc, why);
-}
-
-static void act_activated(void *ctx, int rc, const char *why)
-{
-	struct resource *r = ctx;
-	struct call *call = r->connect_call;
-
-	r->activated = !rc;
-	if (!rc)
-		return; /* finish_connect() */
-	r->connect_call = NULL;
-	call_answer(call, rc, why);
-}
-
-/* What an earlier ring of this guest had in flight ends before a new ring is served. */
-static void finish_connect(struct resource *r)
-{
-	struct call *call = r->connect_call;
-	char why[RESOURCE_TEXT] = "";
-	int rc;
-
-	if (!call || !r->activated || replicate_guest_requests(r->core))
-		return;
-	r->orphans = NULL;
-	r->connect_call = NULL;
-	rc = attach_ring(r, why, sizeof(why));
-	call_answer(call, rc, rc && !why[0] ? strerror(-rc) : why);
-}
-
-static void act_released(void *ctx)
-{
-	/* the release was answered when the ring was unmapped; what was in flight has now ended too */
-	(void)ctx;
-}
-
-static void act_resume(void *ctx)
-{
-	((struct resource *)ctx)->ring_work = true;
-}
-
 static void act_changed(void *ctx, const char *line)
 {
 	log_info(((struct resource *)ctx)->name, "%s", line);
@@ -240,7 +80,8 @@ static uint64_t act_random(void *ctx)
 static const struct replicate_ops core_ops = {
 	/* clang-format off */
 	act_disk, act_send, act_write_superblock, act_complete, act_disconnect, act_claimed, act_activated,
-	act_released, act_resume, act_changed, act_random,
+	act_released, act_record, act_hold, act_unhold, act_quiet, act_look_suspended, act_used, act_outdated,
+	act_resume, act_changed, act_random,
 	/* clang-format on */
 };
 
@@ -329,6 +170,8 @@ static int start_core(struct resource *r)
 		.window_bytes = PEER_POOL_BYTES / 2,
 		.window_requests = PEER_REQUESTS,
 		.claim_timeout_ms = CLAIM_TIMEOUT_MS,
+		.reserve_timeout_ms = RESERVE_TIMEOUT_MS,
+		.left = r->left,
 		.disk_retry_ms = DISK_RETRY_MS,
 	};
 	struct superblock *sb = &r->superblock_read;
@@ -390,93 +233,6 @@ static void try_open(struct resource *r)
 
 /* ---- calls from the control thread ---- */
 
-void owner_claim(struct resource *r, struct call *call)
-{
-	if (r->stopping) {
-		call_answer(call, -ESHUTDOWN, "the resource is being stopped");
-	} else if (r->claim_call) {
-		call_answer(call, -EBUSY, "another request for this resource is being answered");
-	} else {
-		r->claim_call = call;
-		if (r->core)
-			replicate_claim(r->core, call->who, now(r));
-		else
-			r->claim_deadline_ms = now(r) + OPEN_WAIT_MS;
-	}
-}
-
-/* A claim that came while the disk was being opened. */
-static void claim_waited(struct resource *r)
-{
-	struct call *call = r->claim_call;
-	char why[RESOURCE_TEXT + 64];
-
-	if (r->claim_deadline_ms == UINT64_MAX || (!r->core && now(r) < r->claim_deadline_ms))
-		return;
-	r->claim_deadline_ms = UINT64_MAX;
-	if (!call)
-		return;
-	if (r->core) {
-		replicate_claim(r->core, call->who, now(r));
-		return;
-	}
-	r->claim_call = NULL;
-	snprintf(why, sizeof(why), "%s: its disk is not available: %s", r->name, r->disk_why);
-	call_answer(call, -ENODEV, why);
-}
-
-void owner_release(struct resource *r, struct call *call)
-{
-	struct call *connect = r->connect_call, *claim = r->claim_call;
-
-	if (call->ctx != r->holder && !(claim && claim->ctx == call->ctx)) {
-		call_answer(call, 0, ""); /* its claim was refused: the disk is another guest's */
-		return;
-	}
-	r->holder = NULL;
-	r->connect_call = NULL;
-	call_answer(connect, -ECANCELED, "the device was closed");
-	detach_ring(r);
-	if (r->core) {
-		replicate_release(r->core, now(r)); /* answers a claim that waits */
-	} else {
-		r->claim_call = NULL;
-		call_answer(claim, -ECANCELED, "the request was withdrawn");
-	}
-	call_answer(call, 0, "");
-}
-
-void owner_ring_connect(struct resource *r, struct call *call)
-{
-	if (!r->core || r->stopping) {
-		call_answer(call, -ESHUTDOWN, "the resource is not up");
-		return;
-	}
-	if (r->connect_call) {
-		call_answer(call, -EBUSY, "another connection of this ring is under way");
-		return;
-	}
-	detach_ring(r);
-	r->ring_params = call->params;
-	r->ring_read_only = call->read_only;
-	r->events = call->events;
-	r->events_ctx = call->events_ctx;
-	r->connect_call = call;
-	r->activated = false;
-	drained_forget(r->minor);
-	replicate_activate(r->core, now(r));
-}
-
-void owner_ring_disconnect(struct resource *r, struct call *call)
-{
-	struct call *connect = r->connect_call;
-
-	r->connect_call = NULL;
-	call_answer(connect, -ECANCELED, "the device was closed");
-	detach_ring(r);
-	call_answer(call, 0, "");
-}
-
 static const char *disk_state(const struct replicate_status *core)
 {
 	if (core->superblock.flags & SB_UNCLEAN)
@@ -510,6 +266,7 @@ void owner_status(struct resource *r, struct call *call)
 		transport_describe(r->transport, s->peer_address, sizeof(s->peer_address));
 	if (r->ring)
 		ring_counters(r->ring, &s->ring);
+	s->steps = r->steps;
 	call_answer(call, 0, "");
 }
 
@@ -551,21 +308,15 @@ void owner_stop(struct resource *r, struct call *call)
 		replicate_yield(r->core, now(r));
 }
 
-/* The ring is served until what was consumed is answered; then nothing is left but the superblock. */
+/* Nothing is left but the superblock. */
 static bool stop_settled(struct resource *r)
 {
 	struct replicate_status s;
 
 	if (!r->core)
 		return true;
-	if (replicate_guest_requests(r->core) || (r->ring && ring_in_flight(r->ring)))
+	if (!owner_park_guest(r))
 		return false;
-	if (r->ring)
-		drained_record(r->minor, r->ring_params.domid);
-	detach_ring(r);
-	replicate_status(r->core, &s, now(r));
-	if (s.attachment != ATTACHMENT_NONE && s.attachment != ATTACHMENT_RELEASING)
-		replicate_release(r->core, now(r));
 	replicate_status(r->core, &s, now(r));
 	return s.attachment == ATTACHMENT_NONE && !s.peer_writes && !r->superblock.stage;
 }
@@ -587,7 +338,7 @@ static void stop_advance(struct resource *r)
 
 	if (!stop_settled(r) && !late)
 		return;
-	detach_ring(r);
+	owner_detach_ring(r);
 	if (r->transport) {
 		if (!late && !transport_flushed(r->transport))
 			return; /* GIVE is to reach the partner */
@@ -652,33 +403,21 @@ static void tick(struct resource *r)
 {
 	if (!r->core && !r->stopping && now(r) >= r->open_retry_ms)
 		try_open(r);
-	claim_waited(r);
+	owner_claim_waited(r);
 	if (r->core && now(r) >= replicate_deadline(r->core))
 		replicate_tick(r->core, now(r));
 	if (r->transport && now(r) >= transport_deadline(r->transport))
 		transport_tick(r->transport, now(r));
 }
 
-/* Bounded: a guest that keeps its ring full gets its next passes after everybody else's events. */
-static void serve_ring(struct resource *r)
-{
-	int pass;
-
-	for (pass = 0; pass < RING_PASSES && r->ring && r->ring_work; pass++) {
-		r->ring_work = ring_run(r->ring);
-		if (r->ring)
-			ring_push(r->ring);
-	}
-}
-
 static void turn(struct resource *r)
 {
 	tick(r);
-	finish_connect(r);
-	serve_ring(r);
+	owner_finish_connect(r);
+	owner_serve_ring(r);
 	if (r->transport)
 		transport_flush(r->transport);
-	finish_connect(r); /* that may have ended the last orphan */
+	owner_finish_connect(r); /* that may have ended the last orphan */
 	if (r->stopping)
 		stop_advance(r);
 }

@@ -12,7 +12,7 @@
  *     connection leaves PEER_PENDING: the write is sent again on the next one, where by
  *     invariant 2 nothing newer can have touched its sectors, so that a repetition is harmless.
  *  4. A peer's write is acknowledged only on the connection that brought it, when it is
- *     durable here and {NONE, epoch, base = epoch} is too (hand-over rule 6).
+ *     durable here and {NONE, epoch, base = epoch} is too (HANDOVER.md, R6).
  *  5. What is on the wire and unacknowledged never exceeds the window that the partner's HELLO granted.
  *  6. A superblock write is started only when none is under way; what depends on it is a
  *     step (STEPS), run when that version is durable.
@@ -508,6 +508,12 @@ static int connected_packet(struct replicate *r, const struct packet *p, struct 
 	case PACKET_WANT_REFUSE:
 	case PACKET_GIVE:
 	case PACKET_USED:
+	case PACKET_RESERVE:
+	case PACKET_GRANT:
+	case PACKET_RESERVE_REFUSE:
+	case PACKET_COMMIT:
+	case PACKET_COMMIT_REFUSE:
+	case PACKET_ENDED:
 		return handover_packet(r, p);
 	default:
 		protocol_error(r, "%s may not come here", packet_name(p->type));
@@ -582,10 +588,16 @@ void replicate_disconnected(struct replicate *r, const char *why, uint64_t now_m
 
 /* ---- time, readiness, status ---- */
 
-bool replicate_ready(const struct replicate *r)
+/* All that R1 asks for but what the first request makes durable. */
+static bool servable(const struct replicate *r)
 {
 	return r->attachment == ATTACHMENT_ACTIVE && r->connection == CONNECTION_CONNECTED && token_held(r) &&
 	       !r->disk_error && !r->write_error;
+}
+
+bool replicate_ready(const struct replicate *r)
+{
+	return servable(r) && r->durable.base == r->durable.epoch && r->durable.flags & SB_IN_USE;
 }
 
 unsigned int replicate_guest_requests(const struct replicate *r)
@@ -596,7 +608,7 @@ unsigned int replicate_guest_requests(const struct replicate *r)
 static void frozen_words(const struct replicate *r, char *out, size_t size)
 {
 	out[0] = '\0';
-	if (r->attachment == ATTACHMENT_NONE || replicate_ready(r))
+	if (r->attachment == ATTACHMENT_NONE || servable(r))
 		return;
 	if (r->write_error)
 		snprintf(out, size, "the metadata cannot be written (%s); trying again",
@@ -608,7 +620,17 @@ static void frozen_words(const struct replicate *r, char *out, size_t size)
 			 "the guest is gone; %u of its last writes wait for the partner %s, which is not "
 			 "connected%s%.200s",
 			 r->guest_count, r->cfg.peer_host, r->why[0] ? ": " : "", r->why);
-	else if (r->connection != CONNECTION_CONNECTED && r->attachment != ATTACHMENT_CLAIMING)
+	else if (r->attachment == ATTACHMENT_STALE)
+		snprintf(out, size, "this copy of the guest is stale: %.200s; destroy it (xl destroy)", r->stale_why);
+	else if (r->want_back)
+		snprintf(out, size,
+			 "the guest was resumed here after it had been handed over to %s; the token comes back when "
+			 "its copy there is destroyed, if that has not used the disk",
+			 r->cfg.peer_host);
+	else if (r->connection == CONNECTION_CONNECTED && r->attachment == ATTACHMENT_COMMITTING)
+		snprintf(out, size, "the guest has arrived and waits for the token from %s", r->cfg.peer_host);
+	else if (r->connection != CONNECTION_CONNECTED && r->attachment != ATTACHMENT_CLAIMING &&
+		 r->attachment != ATTACHMENT_RESERVING && r->attachment != ATTACHMENT_HANDED_OVER)
 		snprintf(out, size, "the partner %s is not connected%s%.200s", r->cfg.peer_host,
 			 r->why[0] ? ": " : "", r->why);
 }
@@ -636,8 +658,9 @@ void replicate_settle(struct replicate *r)
 	while (run_due_step(r));
 	handshake_begin(r);
 	update_frozen(r);
-	if (replicate_ready(r) && !r->was_ready)
+	if ((servable(r) && !r->was_servable) || (replicate_ready(r) && !r->was_ready))
 		r->ops->resume(r->ctx);
+	r->was_servable = servable(r);
 	r->was_ready = replicate_ready(r);
 }
 
@@ -702,7 +725,9 @@ void replicate_status(const struct replicate *r, struct replicate_status *out, u
 		.received_sectors = r->received_sectors,
 	};
 	count_requests(r, out, now_ms);
-	snprintf(out->who, sizeof(out->who), "%s", r->who);
+	out->incoming = r->guest.incoming;
+	out->kept = r->kept;
+	snprintf(out->who, sizeof(out->who), "%s", r->guest.who);
 	snprintf(out->why, sizeof(out->why), "%s", r->why);
 	snprintf(out->frozen, sizeof(out->frozen), "%s", r->frozen);
 }
@@ -724,6 +749,7 @@ int replicate_new(const struct replicate_config *cfg, const struct superblock *s
 	memcpy(&r->wanted, sb, sizeof(*sb));
 	r->durable_version = r->wanted_version = 1;
 	r->retry_ms = r->write_retry_ms = r->claim_deadline_ms = UINT64_MAX;
+	r->left = cfg->left;
 	TAILQ_INIT(&r->queued);
 	TAILQ_INIT(&r->unsent);
 	TAILQ_INIT(&r->active);

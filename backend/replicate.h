@@ -40,14 +40,42 @@ enum connection_state {
 };
 /* clang-format on */
 
-/* the guest's disk on this node */
+/* The guest's disk on this node; the states of docs/HANDOVER.md. */
+/* clang-format off */
+#define ATTACHMENT_STATES(X) \
+	X(NONE,		"no guest here") \
+	X(CLAIMING,	"a guest is started here: token and partner are being asked") \
+	X(CLAIMED,	"a guest is started here: the token is here, the guest has not connected yet") \
+	X(RESERVING,	"a guest is arriving: the partner is being asked for a reservation") \
+	X(RESERVED,	"a guest is arriving: reserved; the token is still the partner's") \
+	X(COMMITTING,	"the guest that arrived is connecting: the token is being asked for") \
+	X(ACTIVE,	"the guest is served: its ring is attached, the token is here") \
+	X(HANDED_OVER,	"the token was given to the partner; the guest's ring is kept and not served") \
+	X(STALE,	"this copy of the guest was overtaken by the one at the partner: never served again") \
+	X(RELEASING,	"the guest is gone; what it had in flight is being finished")
 enum attachment_state {
-	ATTACHMENT_NONE,       /* no guest here: Secondary */
-	ATTACHMENT_CLAIMING,   /* `add` runs: token and partner are being asked */
-	ATTACHMENT_CLAIMED,    /* `add` was granted; the guest has not connected yet */
-	ATTACHMENT_ACTIVATING, /* the frontend connects: SB_IN_USE and base are being made durable */
-	ATTACHMENT_ACTIVE,     /* requests are executed: Primary */
-	ATTACHMENT_RELEASING,  /* the guest is gone; what it had in flight is being finished */
+#define X(name, what) ATTACHMENT_##name,
+	ATTACHMENT_STATES(X)
+#undef X
+	ATTACHMENT_STATE_COUNT
+};
+/* clang-format on */
+
+#define UUID_BYTES 16u
+
+/* Who asks for the disk. */
+struct claimant {
+	char who[WIRE_TEXT + 1]; /* for people, e.g. "guest web1 (uuid …)" */
+	uint8_t uuid[UUID_BYTES]; /* of the virtual machine (/vm/UUID); zero: not known */
+	bool incoming;		 /* it arrives by live migration: reserve instead of claim */
+};
+
+/* What of an attachment outlives the daemon, but not the host (docs/HANDOVER.md, section 2). */
+struct attachment {
+	uint64_t served;   /* the epoch in which its ring was last served, 0 = never */
+	uint64_t reserved; /* the reservation under which this copy of the guest arrived, 0 = none */
+	bool handed_over;  /* the token was given away with nothing unanswered in the ring */
+	bool stale;
 };
 
 struct replicate;
@@ -67,12 +95,27 @@ struct replicate_ops {
 	void (*complete)(void *ctx, struct request *req, int rc);
 	/* Close the connection; the partner is told `why`. Answered by replicate_disconnected(). */
 	void (*disconnect)(void *ctx, const char *why);
-	/* The answers to replicate_claim(), _activate(), _release(). rc 0, or negative
-	 * errno with words for the user in `why`. */
+	/* The answers to replicate_claim(), _adopt(), _activate(), _release(). rc 0, or negative
+	 * errno with words for the user in `why`. -ESTALE: it will never be served again. */
 	void (*claimed)(void *ctx, int rc, const char *why);
 	void (*activated)(void *ctx, int rc, const char *why);
 	void (*released)(void *ctx);
-	/* replicate_ready() may have become true: look at the ring again. */
+	/* Keep this for a later daemon, before anything else is done. */
+	void (*record)(void *ctx, const struct attachment *a);
+	/* The hand-over of a running guest. hold: note req_prod of the guest's ring (the mark): nothing
+	 * beyond it is consumed until unhold(), and replicate_resumed() is called when something
+	 * lies beyond it. Holding again changes nothing. quiet: whether everything up to the mark has
+	 * been consumed and answered and nothing lies beyond; true where there is no ring. */
+	void (*hold)(void *ctx);
+	void (*unhold)(void *ctx);
+	bool (*quiet)(void *ctx);
+	/* Is the attached guest the virtual machine `uuid`, and is it suspended? Answered by
+	 * replicate_suspended() with the same `query`. */
+	void (*look_suspended)(void *ctx, uint64_t query, const uint8_t *uuid);
+	/* For the guest's other disks: it is about to use this one's token; its copy here is stale. */
+	void (*used)(void *ctx);
+	void (*outdated)(void *ctx, const char *why);
+	/* replicate_request() may succeed, or get further: look at the ring again. */
 	void (*resume)(void *ctx);
 	/* Something that status shows has changed: `line` is "object old -> new (event,
 	 * reason)" for the log. */
@@ -88,8 +131,12 @@ struct replicate_config {
 	bool first;
 	struct features offer; /* what this node could offer now (size of the local volume, …) */
 	uint32_t window_bytes, window_requests; /* receive window granted to the peer */
-	uint32_t claim_timeout_ms;		/* how long a claim may wait for the partner's answer */
+	uint32_t claim_timeout_ms;		/* how long a claim may wait for the partner's answer, */
+	uint32_t reserve_timeout_ms;		/* and a reservation: the guest is suspended meanwhile */
 	uint32_t disk_retry_ms;			/* pause before a failed local request is tried again */
+	/* an earlier daemon left an attachment: until replicate_adopt() or _nobody_left() the token
+	 * does not leave this node (rule R11) */
+	bool left;
 };
 
 /* `sb` as read from the metadata. A superblock found SB_IN_USE becomes SB_UNCLEAN durably before
@@ -98,20 +145,40 @@ int replicate_new(const struct replicate_config *cfg, const struct superblock *s
 		  const struct replicate_ops *ops, void *ctx, uint64_t now_ms, struct replicate **out);
 void replicate_free(struct replicate *r);
 
-/* Attachment. `who` names the guest for the partner's refusals, e.g. "guest web1 (uuid …)".
- * At most one attachment: -EBUSY via claimed(). A claim that replicate_release() cancels is
- * answered with -ECANCELED first. */
-void replicate_claim(struct replicate *r, const char *who, uint64_t now_ms);
+/* Attachment. At most one: -EBUSY via claimed(). A claim that replicate_release() cancels is
+ * answered with -ECANCELED first. An incoming guest is reserved for (R2): the token stays with the
+ * partner until replicate_activate(). */
+void replicate_claim(struct replicate *r, const struct claimant *c, uint64_t now_ms);
+/* Goes on with the attachment that an earlier daemon recorded; answered by claimed(). */
+void replicate_adopt(struct replicate *r, const struct claimant *c, const struct attachment *a,
+		     uint64_t now_ms);
+/* The attachment that an earlier daemon left (cfg.left) is not there any more. */
+void replicate_nobody_left(struct replicate *r, uint64_t now_ms);
+/* The frontend connects, so its guest runs here; activated(0): attach its ring. */
 void replicate_activate(struct replicate *r, uint64_t now_ms);
-/* from any attachment state; also cancels a claim */
+/* From any attachment state; also cancels a claim. park: the daemon ends, the guest stays: the
+ * attachment will be adopted, so nothing is said to the partner. */
 void replicate_release(struct replicate *r, uint64_t now_ms);
+void replicate_park(struct replicate *r, uint64_t now_ms);
 
 /* Clean shutdown: no more claims; an idle token goes to a connected partner. When
  * `superblock` in the status says GIVEN, GIVE has been queued. */
 void replicate_yield(struct replicate *r, uint64_t now_ms);
 
-/* Guest requests. May be called only while replicate_ready(); req->op, sector etc. are
- * validated. Answered by complete(). */
+/* The hand-over. The answer to look_suspended(): rc 0, or negative errno with words. */
+void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char *why, uint64_t now_ms);
+/* the guest has put a request beyond the mark into its held ring */
+void replicate_resumed(struct replicate *r, uint64_t now_ms);
+/* quiet() may have become true */
+void replicate_quiet(struct replicate *r, uint64_t now_ms);
+/* Another disk of the same guest: used() or outdated() happened there. */
+void replicate_sibling_used(struct replicate *r, uint64_t now_ms);
+void replicate_outdate(struct replicate *r, const char *why, uint64_t now_ms);
+
+/* Guest requests. replicate_request(): one waits; may it be submitted now? If the right to execute it is
+ * not durable yet, that is begun, and resume() follows. replicate_submit() only while replicate_ready();
+ * req->op, sector etc. are validated. Answered by complete(). */
+bool replicate_request(struct replicate *r, uint64_t now_ms);
 bool replicate_ready(const struct replicate *r);
 void replicate_submit(struct replicate *r, struct request *req, uint64_t now_ms);
 
@@ -143,6 +210,8 @@ struct replicate_status {
 	char who[WIRE_TEXT + 1];     /* the guest, "" if none */
 	char why[REPLICATE_TEXT];    /* why CONNECTION_REFUSED or not connected, "" otherwise */
 	char frozen[REPLICATE_TEXT]; /* why guest I/O waits, "" if it does not */
+	bool incoming;		     /* the guest arrived, or is arriving, by migration */
+	struct attachment kept;	     /* what a later daemon would go on with */
 	uint64_t frozen_since_ms, connection_since_ms;
 	struct superblock superblock; /* as last made durable */
 	struct packet_hello peer;     /* the partner's last HELLO, valid if peer_known */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * replicate_private.h: the core's state, shared by replicate.c (requests), handshake.c (two
- * nodes meet) and handover.c (who may write). Nobody else includes it.
+ * nodes meet), handover.c (who may write) and reserve.c (a running guest moves). Nobody else includes it.
  */
 #ifndef DRBDX_BACKEND_REPLICATE_PRIVATE_H
 #define DRBDX_BACKEND_REPLICATE_PRIVATE_H
@@ -15,12 +15,14 @@ TAILQ_HEAD(request_list, request);
  * order when several are due. */
 /* clang-format off */
 #define STEPS(X) \
-	X(USED)		/* acknowledge the peer's writes of a new epoch (rule 6) */ \
+	X(USED)		/* acknowledge the peer's writes of a new epoch (R6) */ \
 	X(PAIR)		/* tell the partner of the new pair's generation */ \
 	X(READY)	/* tell the partner that its HELLO has been applied */ \
-	X(GIVE)		/* send the token (rule 4) */ \
-	X(TAKEN)	/* the token is here (rule 5) */ \
-	X(ACTIVATE)	/* consume the first request (rule 1) */ \
+	X(RESERVED)	/* grant the partner its reservation (R2) */ \
+	X(ENDED)	/* tell the partner that the reservation is over, serve the guest on (R3) */ \
+	X(GIVE)		/* send the token (R4) */ \
+	X(TAKEN)	/* the token is here (R5) */ \
+	X(USE)		/* consume the first request (R1) */ \
 	X(RELEASE)	/* the guest is gone and nothing is in flight */
 enum step {
 #define X(name) STEP_##name,
@@ -54,15 +56,32 @@ struct replicate {
 	bool ready_sent, ready_received, give_again;
 	char why[REPLICATE_TEXT];
 
-	/* Attachment and token. */
+	/* Attachment and token (handover.c). */
 	enum attachment_state attachment;
-	char who[WIRE_TEXT + 1];
-	bool claim_after_release, want_sent, yielding;
-	char next_who[WIRE_TEXT + 1];
+	struct claimant guest, next; /* next: claimed while the last one's requests are being finished */
+	struct attachment kept;
+	bool claim_after_release, want_sent, yielding, left, parking;
 	uint64_t want_nonce, claim_deadline_ms;
-	/* WANT came while the last guest's writes were being finished */
-	bool peer_wants;
-	uint64_t peer_want_nonce;
+	struct { /* the partner's WANT that has not been answered */
+		bool asked, back;
+		uint64_t nonce;
+	} peer_want;
+	bool partner_ring; /* the partner gave us the token while a guest's ring was attached there */
+
+	/* Hand-over of a running guest (reserve.c): as destination, */
+	bool reserve_sent, commit_sent;
+	uint64_t reserve_nonce;
+	bool guest_used; /* another disk of the arriving guest has used its token */
+	char stale_why[REPLICATE_TEXT];
+	/* as source. */
+	struct {
+		bool looking; /* look_suspended() is under way */
+		uint64_t query, nonce;
+		char who[WIRE_TEXT + 1];
+	} asked;		 /* the partner's last RESERVE on this connection */
+	uint64_t ended;		 /* the reservation that STEP_ENDED tells of, 0 = nobody needs to be told */
+	bool held, commit_waits; /* the ring is held; COMMIT has come, the ring is not quiet yet */
+	bool want_back;		 /* the guest was resumed after it had been handed over */
 
 	/* Requests. A guest's is on exactly one of queued, unsent, active, retry; a peer's
 	 * on peer_active, retry or ack_held. */
@@ -86,7 +105,7 @@ struct replicate {
 	int disk_error;	      /* the last one's error; 0 if there are none */
 
 	/* For status. */
-	bool was_ready;
+	bool was_servable, was_ready;
 	char frozen[REPLICATE_TEXT];
 	uint64_t frozen_since_ms;
 	uint64_t reads, writes, flushes, read_sectors, written_sectors, sent_sectors, received_sectors;
@@ -117,17 +136,53 @@ int handshake_packet(struct replicate *r, const struct packet *p);
 void handshake_step(struct replicate *r, enum step step);
 void handshake_lost(struct replicate *r, const char *why);
 
-/* handover.c */
+/* handover.c: token, epoch, attachment */
+enum attachment_event {
+	EVENT_CLAIM,
+	EVENT_RESERVE,
+	EVENT_GRANT,
+	EVENT_REFUSE,
+	EVENT_ACTIVATE,
+	EVENT_TOKEN,
+	EVENT_GIVE,
+	EVENT_OUTDATE,
+	EVENT_RELEASE,
+	EVENT_RELEASED,
+	ATTACHMENT_EVENT_COUNT
+};
+/* the one setter of r->attachment; false: the event may not come in this state */
+bool attachment_event(struct replicate *r, enum attachment_event event);
+void claim_refuse(struct replicate *r, int rc, const char *why);
+void token_give(struct replicate *r);	     /* R4's write; GIVE follows */
+void attachment_kept(struct replicate *r); /* r->kept was changed: let it be recorded */
+void hold(struct replicate *r);		     /* the guest's ring */
+void unhold(struct replicate *r);
+void serve_arrived(struct replicate *r);     /* COMMITTING, and the token is here */
+void want_back_advance(struct replicate *r);
 void handover_connected(struct replicate *r); /* CONNECTION_CONNECTED was reached */
 void handover_lost(struct replicate *r);
 /* CONNECTION_REFUSED was reached: a waiting claim is answered */
 void handover_refused(struct replicate *r);
+/* the partner is HELD: its epoch and base were taken over from its HELLO (R8) */
+void handover_adopt(struct replicate *r);
 int handover_packet(struct replicate *r, const struct packet *p);
 void handover_step(struct replicate *r, enum step step);
 void handover_drained(struct replicate *r); /* a guest request ended: is the release complete? */
-/* the partner executes requests in this epoch (rule 6) */
+/* the partner executes requests in this epoch (R6) */
 void handover_saw_epoch(struct replicate *r, uint64_t epoch);
 void handover_tick(struct replicate *r);
 uint64_t handover_deadline(const struct replicate *r);
+
+/* reserve.c: the hand-over of a running guest */
+void reserve_ask(struct replicate *r);	   /* RESERVING and connected: RESERVE, once a connection */
+void reserve_release(struct replicate *r); /* an arriving guest is gone before it was served */
+void commit_ask(struct replicate *r);	   /* COMMITTING: COMMIT, once a connection; or the token is here */
+void commit_advance(struct replicate *r);
+void reserve_lost(struct replicate *r);
+void reserve_packet(struct replicate *r, const struct packet *p);
+void reserve_step(struct replicate *r, enum step step);
+void outdate(struct replicate *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* HANDED_OVER and the partner has used the token since, or arriving and the partner no longer knows of it */
+void outdate_overtaken(struct replicate *r);
 
 #endif

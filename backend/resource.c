@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/drained.h"
 #include "backend/log.h"
 #include "backend/supported.h"
 
@@ -30,6 +29,13 @@ static void deliver_reply(struct call *call)
 {
 	call->reply(call->ctx, call->rc, call->why);
 	free(call);
+}
+
+static void deliver_claim(struct call *call)
+{
+	if (call->claim.adopt && !call->rc)
+		call->resource->left_domid = 0; /* found */
+	deliver_reply(call);
 }
 
 static void deliver_status(struct call *call)
@@ -102,13 +108,14 @@ static struct call *call_or_refuse(struct resource *r, void (*work)(struct resou
 	return call;
 }
 
-void resource_claim(struct resource *r, const char *who, resource_reply_fn *reply, void *ctx)
+void resource_claim(struct resource *r, const struct resource_claim *claim, resource_reply_fn *reply, void *ctx)
 {
 	struct call *call = call_or_refuse(r, owner_claim, reply, ctx);
 
 	if (!call)
 		return;
-	snprintf(call->who, sizeof(call->who), "%s", who);
+	call->claim = *claim;
+	call->deliver = deliver_claim;
 	call_post(call);
 }
 
@@ -121,8 +128,7 @@ void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx)
 }
 
 void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
-			   const struct resource_events *events, void *events_ctx, resource_reply_fn *reply,
-			   void *ctx)
+			   resource_reply_fn *reply, void *ctx)
 {
 	struct call *call = call_or_refuse(r, owner_ring_connect, reply, ctx);
 
@@ -130,8 +136,6 @@ void resource_ring_connect(struct resource *r, const struct ring_params *params,
 		return;
 	call->params = *params;
 	call->read_only = read_only;
-	call->events = events;
-	call->events_ctx = events_ctx;
 	call_post(call);
 }
 
@@ -141,6 +145,55 @@ void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void
 
 	if (call)
 		call_post(call);
+}
+
+/* What nobody waits for. */
+static void ignore_reply(void *ctx, int rc, const char *why)
+{
+	(void)ctx;
+	(void)rc;
+	(void)why;
+}
+
+static void tell(struct resource *r, void (*work)(struct resource *, struct call *), uint64_t query, int rc,
+		 const char *why, void *ctx)
+{
+	struct call *call = call_new(r, work, ignore_reply, ctx);
+
+	if (!call) {
+		log_error(r->name, "out of memory: a step of a hand-over is lost");
+		return;
+	}
+	call->query = query;
+	call->answer = rc;
+	snprintf(call->answer_why, sizeof(call->answer_why), "%s", why);
+	call_post(call);
+}
+
+void resource_suspended(struct resource *r, uint64_t query, int rc, const char *why)
+{
+	tell(r, owner_suspended, query, rc, why, NULL);
+}
+
+void resource_sibling_used(struct resource *r, void *ctx)
+{
+	tell(r, owner_sibling_used, 0, 0, "", ctx);
+}
+
+void resource_outdate(struct resource *r, const char *why, void *ctx)
+{
+	tell(r, owner_outdate, 0, 0, why, ctx);
+}
+
+uint32_t resource_left(const struct resource *r)
+{
+	return r->left_domid;
+}
+
+void resource_nobody_left(struct resource *r)
+{
+	r->left_domid = 0;
+	tell(r, owner_nobody_left, 0, 0, "", NULL);
 }
 
 void resource_status(struct resource *r, resource_status_fn *reply, void *ctx)
@@ -179,7 +232,20 @@ void resource_features(const struct resource *r, struct features *out)
 
 bool resource_left_drained(const struct resource *r, uint32_t domid)
 {
-	return drained_recorded(r->minor, domid);
+	struct attachment_record record;
+
+	return !attachment_read(r->minor, &record) && record.domid == domid && attachment_may_go_on(&record);
+}
+
+/* Before the thread runs: it must not give the token away under a guest that is still there. */
+static void look_for_leftovers(struct resource *r)
+{
+	struct attachment_record record;
+
+	if (attachment_read(r->minor, &record))
+		return;
+	r->left = true;
+	r->left_domid = record.domid;
 }
 
 /* ---- birth and end ---- */
@@ -256,6 +322,7 @@ int resource_start(const struct config_resource *cfg, struct mailbox *control, s
 	r->meta_index = cfg->self->meta_index;
 	r->minor = cfg->self->minor;
 	configure_transport(r, cfg);
+	look_for_leftovers(r);
 	rc = failed ? -ENOMEM : mailbox_new(&r->inbox);
 	if (!rc)
 		rc = resource_owner_start(r, why, why_size);

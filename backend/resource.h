@@ -23,10 +23,24 @@ struct mailbox; /* mailbox.h: the control thread's */
 /* rc 0 or negative errno; `why` words for the user, valid during the call */
 typedef void resource_reply_fn(void *ctx, int rc, const char *why);
 
-/* unasked, on the control thread */
+/* unasked, on the control thread, with the ctx of the granted claim */
 struct resource_events {
 	/* the attached ring was hostile and has been detached */
 	void (*ring_broken)(void *ctx, const char *why);
+	/* The partner asks for the guest. Is it the virtual machine `uuid` (UUID_BYTES), and suspended?
+	 * To be answered with resource_suspended(). */
+	void (*look_suspended)(void *ctx, uint64_t query, const uint8_t *uuid);
+	/* docs/HANDOVER.md, R10: to be told to the guest's other disks by resource_sibling_used() and
+	 * resource_outdate() */
+	void (*used)(void *ctx);
+	void (*outdated)(void *ctx, const char *why);
+};
+
+struct resource_claim {
+	struct claimant claimant;
+	uint32_t domid;
+	bool adopt; /* it was granted to an earlier daemon */
+	const struct resource_events *events;
 };
 
 /* Opens metadata and disk (waiting in its own thread, with status, while a predecessor's I/O still has
@@ -41,25 +55,41 @@ void resource_stop(struct resource *r, bool force, resource_reply_fn *reply, voi
 
 const char *resource_name(const struct resource *r);
 
-/* The guest's disk. One attachment a resource. `who` for refusals; `ctx` tells claimants
- * apart: a release with another ctx than the granted claim's changes nothing. */
-void resource_claim(struct resource *r, const char *who, resource_reply_fn *reply, void *ctx);
+/* The guest's disk. One attachment a resource. `ctx` tells claimants
+ * apart: a release with another ctx than the granted claim's changes nothing. An incoming guest's claim is a
+ * reservation (docs/HANDOVER.md). */
+void resource_claim(struct resource *r, const struct resource_claim *claim, resource_reply_fn *reply, void *ctx);
 /* replies when the ring is unmapped; what is in flight ends in the background */
 void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx);
-/* replies 0 when the ring is attached and is being served */
+/* replies 0 when the ring is attached and is being served; -ESTALE: it never will be */
 void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
-			   const struct resource_events *events, void *events_ctx, resource_reply_fn *reply,
-			   void *ctx);
+			   resource_reply_fn *reply, void *ctx);
 /* unmapped and unbound; the claim stays */
 void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void *ctx);
 
-/* Whether an earlier daemon left this guest's ring with nothing unanswered in it (an orderly stop); if not, a
- * ring that was served before must not be served again. */
+/* The answer to look_suspended(): rc 0, or negative errno with words. */
+void resource_suspended(struct resource *r, uint64_t query, int rc, const char *why);
+/* Another disk of the guest that the holder `ctx` is: a request of it runs; its copy here is stale. */
+void resource_sibling_used(struct resource *r, void *ctx);
+void resource_outdate(struct resource *r, const char *why, void *ctx);
+
+/* Whether an earlier daemon left this guest's ring such that another one may serve it: with nothing
+ * unanswered in it (an orderly stop, or a hand-over). If not, a ring that was served before must not be served again. */
 bool resource_left_drained(const struct resource *r, uint32_t domid);
+/* The guest whose attachment an earlier daemon left, until it has been adopted or is said to be gone; 0: none.
+ * Until then the token does not leave this node (R11). */
+uint32_t resource_left(const struct resource *r);
+void resource_nobody_left(struct resource *r);
 
 /* What to publish in xenstore before anything else is known: never blocks (last agreed or
  * offered features). */
 void resource_features(const struct resource *r, struct features *out);
+
+/* How long the last arrival of a guest took, step by step, in microseconds; 0: not yet, or never. */
+struct handover_steps {
+	uint64_t reserve_us, commit_us, use_us;
+	uint64_t reserve_from, commit_from, use_from; /* CLOCK_MONOTONIC */
+};
 
 struct resource_status {
 	struct replicate_status core;
@@ -67,6 +97,7 @@ struct resource_status {
 	char disk_why[RESOURCE_TEXT]; /* words when it is not UpToDate */
 	char peer_address[80];
 	struct ring_counters ring;
+	struct handover_steps steps;
 	uint64_t now_ms;
 };
 typedef void resource_status_fn(void *ctx, const struct resource_status *status);

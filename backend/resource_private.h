@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "backend/attachment.h"
 #include "backend/disk.h"
 #include "backend/mailbox.h"
 #include "backend/resource.h"
@@ -20,6 +21,8 @@
 #define PEER_POOL_BYTES	 (4u << 20)
 #define PEER_REQUESTS	 256u
 #define CLAIM_TIMEOUT_MS 12000u /* below block-drbdx's own bound, which is below libxl's 40 s */
+#define RESERVE_TIMEOUT_MS 4000u /* the guest is suspended meanwhile */
+#define RING_PASSES	 4	/* over the ring in one turn */
 #define DISK_RETRY_MS	 1000u
 #define OPEN_RETRY_MS	 250u
 #define OPEN_WAIT_MS	 5000u /* how long a claim may wait for the disk to be opened */
@@ -38,11 +41,12 @@ struct call {
 	void *ctx;
 	int rc;
 	char why[RESOURCE_TEXT];
-	char who[WIRE_TEXT + 1];   /* claim */
+	struct resource_claim claim;
 	struct ring_params params; /* ring_connect */
 	bool read_only, force;
-	const struct resource_events *events;
-	void *events_ctx;
+	uint64_t query;			/* resource_suspended(), */
+	int answer;			/* its result, */
+	char answer_why[RESOURCE_TEXT]; /* and its words; also resource_outdate()'s */
 	struct resource_status *status;
 };
 
@@ -63,6 +67,7 @@ struct resource {
 	pthread_t thread;
 	/* the control thread's: the owner thread has ended; calls are refused */
 	bool gone;
+	uint32_t left_domid; /* whose attachment an earlier daemon left, 0 = nobody's, or settled */
 
 	/* guards `features`: published before the owner thread has an answer */
 	pthread_mutex_t features_lock;
@@ -86,7 +91,13 @@ struct resource {
 	struct ring_params ring_params;
 	bool ring_read_only, ring_work; /* ring_work: there may be something to consume or to answer */
 	bool activated;			/* connect_call waits only for the orphans */
-	const struct resource_events *events;
+	/* of the attachment, for a later daemon; domid 0: there is none */
+	struct attachment_record record;
+	bool left;	   /* an earlier daemon's record was found at start */
+	bool adopting;	   /* replicate_adopt() runs */
+	bool hold_at_mark; /* the next ring to be attached is held at the recorded mark */
+	struct handover_steps steps;
+	const struct resource_events *events; /* the holder's */
 	void *events_ctx;
 	const void *holder; /* ctx of the granted claim: only its own release ends it */
 	struct call *claim_call, *connect_call, *stop_call;
@@ -98,13 +109,35 @@ int resource_owner_start(struct resource *r, char *why, size_t why_size); /* loo
 /* owner thread; NULL call is fine; the call is gone afterwards */
 void call_answer(struct call *call, int rc, const char *why);
 
-/* The work of each call, on the owner thread. */
+/* The work of each call, on the owner thread: owner.c, owner_ring.c. */
+void owner_status(struct resource *r, struct call *call);
+void owner_stop(struct resource *r, struct call *call);
 void owner_claim(struct resource *r, struct call *call);
 void owner_release(struct resource *r, struct call *call);
 void owner_ring_connect(struct resource *r, struct call *call);
 void owner_ring_disconnect(struct resource *r, struct call *call);
-void owner_status(struct resource *r, struct call *call);
-void owner_stop(struct resource *r, struct call *call);
+void owner_suspended(struct resource *r, struct call *call);
+void owner_sibling_used(struct resource *r, struct call *call);
+void owner_outdate(struct resource *r, struct call *call);
+void owner_nobody_left(struct resource *r, struct call *call);
+
+/* owner_ring.c, for owner.c: parts of a turn, and the core's actions. */
+void owner_claim_waited(struct resource *r);
+void owner_finish_connect(struct resource *r);
+void owner_serve_ring(struct resource *r);
+void owner_detach_ring(struct resource *r);
+bool owner_park_guest(struct resource *r); /* false: requests are still being finished */
+void act_claimed(void *ctx, int rc, const char *why);
+void act_activated(void *ctx, int rc, const char *why);
+void act_released(void *ctx);
+void act_resume(void *ctx);
+void act_record(void *ctx, const struct attachment *a);
+void act_hold(void *ctx);
+void act_unhold(void *ctx);
+bool act_quiet(void *ctx);
+void act_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid);
+void act_used(void *ctx);
+void act_outdated(void *ctx, const char *why);
 
 void resource_set_features(struct resource *r, const struct features *f);
 

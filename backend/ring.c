@@ -29,6 +29,8 @@
  *  6. The port stays masked from ring_event() until a round has ended with req_event armed, so a guest
  *     whose ring may not be consumed cannot wake us, and no event is lost (one that comes while masked is
  *     delivered on unmasking).
+ *  7. While the ring is held, req_cons does not pass the mark. What lies beyond it is reported once, and the port
+ *     stays masked then: there is nothing more to learn from the guest.
  *
  * A bad request gets an error, indices that cannot be cost the guest its ring (ops->broken): no more (P4).
  *
@@ -89,6 +91,8 @@ struct ring {
 	xenevtchn_handle *evtchn;
 	int port;
 	bool masked, broken, running;
+	bool held, told;		/* told: of the present hold, that something lies beyond the mark */
+	RING_IDX mark;
 	uint64_t logged_ms;		/* when a bad request was logged last */
 	unsigned int not_logged;	/* bad requests since */
 	struct ring_counters counters;
@@ -364,6 +368,45 @@ static bool published(const struct ring *ring, RING_IDX *prod)
 	return !RING_REQUEST_PROD_OVERFLOW(back, *prod) && *prod - back->req_cons <= slots(ring) - in_flight;
 }
 
+/* Hold. */
+
+void ring_hold_at(struct ring *ring, uint32_t mark)
+{
+	RING_IDX prod;
+
+	if (ring->held || !published(ring, &prod))
+		return; /* the next ring_run() finds it broken */
+	ring->held = true;
+	ring->told = false;
+	ring->mark = mark - ring->back.req_cons <= prod - ring->back.req_cons ? mark : ring->back.req_cons;
+}
+
+void ring_hold(struct ring *ring)
+{
+	RING_IDX prod;
+
+	if (!ring->broken && published(ring, &prod))
+		ring_hold_at(ring, prod);
+}
+
+void ring_unhold(struct ring *ring)
+{
+	ring->held = false;
+}
+
+uint32_t ring_mark(const struct ring *ring)
+{
+	return ring->mark;
+}
+
+bool ring_quiet(const struct ring *ring)
+{
+	RING_IDX prod;
+
+	return ring->held && published(ring, &prod) && prod == ring->mark && ring->back.req_cons == ring->mark &&
+	       !ring_in_flight(ring);
+}
+
 static void set_verdict(struct ring *ring, struct guest_request *g, enum blkif_verdict verdict,
 			const char *why)
 {
@@ -537,12 +580,20 @@ static unsigned int run_round(struct ring *ring, RING_IDX end)
 	return submit_taken(ring);
 }
 
+/* How far a round may go. */
+static RING_IDX round_end(const struct ring *ring, RING_IDX prod, unsigned int most)
+{
+	RING_IDX end = ring->held ? ring->mark : prod;
+
+	return ring->back.req_cons + (end - ring->back.req_cons < most ? end - ring->back.req_cons : most);
+}
+
 bool ring_run(struct ring *ring)
 {
-	unsigned int consumed = 0, most = slots(ring), wanted;
-	int more = 0;
+	unsigned int consumed = 0, most = slots(ring);
+	bool sane, beyond = false;
 	RING_IDX prod, end;
-	bool sane;
+	int more = 0;
 
 	assert(!ring->running);
 	if (ring->broken)
@@ -553,10 +604,10 @@ bool ring_run(struct ring *ring)
 		sane = published(ring, &prod);
 		if (!sane)
 			break;
-		wanted = prod - ring->back.req_cons;
-		end = ring->back.req_cons + (wanted < most - consumed ? wanted : most - consumed);
+		beyond = ring->held && prod != ring->mark;
+		end = round_end(ring, prod, most - consumed);
 		consumed += run_round(ring, end);
-		if (ring->back.req_cons != end)
+		if (ring->back.req_cons != end || (beyond && end == ring->mark))
 			break;
 		RING_FINAL_CHECK_FOR_REQUESTS(&ring->back, more);
 		if (!more)
@@ -567,6 +618,9 @@ bool ring_run(struct ring *ring)
 	if (!sane) {
 		ring->broken = true;
 		ring->ops->broken(ring->ctx, "the guest published a request index that cannot be");
+	} else if (beyond && !ring->told) {
+		ring->told = true;
+		ring->ops->resumed(ring->ctx);
 	}
 	return consumed > 0;
 }

@@ -33,6 +33,9 @@ struct ring_ops {
 	/* The ring is hostile: nothing more is consumed. Called once, as the last thing ring_run() does, so
 	 * the owner may detach the ring here. */
 	void (*broken)(void *ctx, const char *why);
+	/* The ring is held, and a request lies beyond the mark. Called once for each ring_hold(), as the last
+	 * thing ring_run() does. */
+	void (*resumed)(void *ctx);
 };
 
 struct ring_counters {
@@ -78,6 +81,17 @@ bool ring_run(struct ring *ring);
  * returns the buffers, publishes the responses and notifies the guest at most once; run the ring after it. */
 void ring_complete(struct ring *ring, struct request *req, int rc);
 void ring_push(struct ring *ring);
+
+/* The hand-over (docs/HANDOVER.md, R2 and R3). ring_hold() notes req_prod: nothing beyond that mark is consumed
+ * until ring_unhold(); holding again changes nothing. ring_hold_at(): at a mark that was noted by an earlier
+ * daemon; one that cannot be becomes the point of attachment, so that whatever is in the ring lies beyond it.
+ * After ring_unhold() run the ring. */
+void ring_hold(struct ring *ring);
+void ring_hold_at(struct ring *ring, uint32_t mark);
+void ring_unhold(struct ring *ring);
+uint32_t ring_mark(const struct ring *ring);
+/* Held, everything up to the mark is consumed and its answers are published, and nothing lies beyond. */
+bool ring_quiet(const struct ring *ring);
 
 /* Consumed and not yet published as answered; for a detached ring it counts the orphans. */
 unsigned int ring_in_flight(const struct ring *ring);

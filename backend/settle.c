@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * settle.c: the decision when two nodes meet (hand-over rule 8: generations first, then the token).
+ * settle.c: the decision when two nodes meet (HANDOVER.md, R8: generations first, then the token).
  *
  * Checks are in the order in which a person would want to hear of them: can the disks work
  * together, is each disk usable, is it the same data, who may write. In this version there

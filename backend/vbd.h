@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vbd.h: one device, private to device.c, vbd.c and vbd_claim.c.  Control thread only.
+ * vbd.h: one device, private to device.c, vbd.c, vbd_claim.c and vbd_handover.c.  Control thread only.
  *
  * Two small machines side by side: `phase` is what xenstore and the frontend see (xenstore/xenbus.h), `claim`
  * is what the resource has given us.  They meet in two places: a ring is attached only at CLAIM_DONE, and
@@ -102,5 +102,13 @@ void vbd_release(struct vbd *v);
 void vbd_undo(struct vbd *v, const char *why);
 void vbd_write_undo(struct vbd *v);
 bool vbd_pending(const struct vbd *v);		/* is an answer outstanding? */
+
+/* vbd_handover.c; the last three are struct resource_events */
+void vbd_claimant(struct vbd *v, struct claimant *c);
+bool uuid_parse(const char *text, uint8_t *uuid);	/* 32 hexadecimal digits, with or without dashes */
+bool name_is_incoming(const char *name);
+void vbd_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid);
+void vbd_used(void *ctx);
+void vbd_outdated(void *ctx, const char *why);
 
 #endif

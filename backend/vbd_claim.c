@@ -18,6 +18,7 @@
 #include "backend/log.h"
 
 #define RETRY_MS       1000 /* a ring that could not be attached is tried again: never an I/O error for a guest */
+#define STALE_RETRY_MS 60000 /* one that never will be: the words stay, the log is quiet */
 #define ADOPT_RETRY_MS 5000
 
 bool vbd_pending(const struct vbd *v)
@@ -105,39 +106,35 @@ static void claimed(void *ctx, int rc, const char *why)
 	answered(v);
 }
 
-/* "guest NAME (uuid U)", as far as xenstore knows. */
-static void who(struct vbd *v, char *text, size_t size)
+static void broken(void *ctx, const char *why)
 {
-	char path[64], vm[64] = "", name[sizeof(v->guest)] = "";
-	const char *uuid;
+	struct vbd *v = ctx;
 
-	snprintf(path, sizeof(path), "/local/domain/%u", v->domid);
-	if (v->devices->store) {
-		store_read(v->devices->store, path, "name", name, sizeof(name));
-		store_read(v->devices->store, path, "vm", vm, sizeof(vm));
-	}
-	if (*name)
-		snprintf(v->guest, sizeof(v->guest), "%s", name);
-	else
-		snprintf(v->guest, sizeof(v->guest), "domain %u", v->domid);
-	uuid = strrchr(vm, '/');
-	if (uuid && uuid[1])
-		snprintf(text, size, "guest %s (uuid %s)", v->guest, uuid + 1);
-	else
-		snprintf(text, size, "guest %s", v->guest);
+	if (!v->attached || !v->devices)
+		return;
+	v->attached = false;
+	vbd_say(v, why);
+	complete(v, XENBUS_EVENT_BROKEN);
+	vbd_run(v);
 }
 
 void vbd_claim(struct vbd *v, struct resource *r, bool adopt)
 {
-	char text[256];
+	static const struct resource_events events = {
+		.ring_broken = broken,
+		.look_suspended = vbd_look_suspended,
+		.used = vbd_used,
+		.outdated = vbd_outdated,
+	};
+	struct resource_claim claim = { .domid = v->domid, .adopt = adopt, .events = &events };
 
-	who(v, text, sizeof(text));
+	vbd_claimant(v, &claim.claimant);
 	v->claim = CLAIM_ASKED;
 	v->claim_pending = true;
 	v->adopted = adopt;
 	v->undo_write = false;
 	v->resource = r;
-	resource_claim(r, text, claimed, v);
+	resource_claim(r, &claim, claimed, v);
 }
 
 /* A frontend that has not connected has no ring yet; one that has may go on only with a drained ring. */
@@ -173,18 +170,6 @@ void vbd_adopt(struct vbd *v)
 		vbd_say(v, "the disk was attached before drbdxd started, and its resource is not up");
 }
 
-static void broken(void *ctx, const char *why)
-{
-	struct vbd *v = ctx;
-
-	if (!v->attached || !v->devices)
-		return;
-	v->attached = false;
-	vbd_say(v, why);
-	complete(v, XENBUS_EVENT_BROKEN);
-	vbd_run(v);
-}
-
 static void connected(void *ctx, int rc, const char *why)
 {
 	struct vbd *v = ctx;
@@ -195,7 +180,7 @@ static void connected(void *ctx, int rc, const char *why)
 		complete(v, rc ? XENBUS_EVENT_ATTACH_FAILED : XENBUS_EVENT_ATTACHED);
 		if (rc) {
 			vbd_say(v, why);
-			v->retry_ms = vbd_now(v) + RETRY_MS;
+			v->retry_ms = vbd_now(v) + (rc == -ESTALE ? STALE_RETRY_MS : RETRY_MS);
 		}
 	} else if (v->phase == XENBUS_PHASE_DETACHING && !v->detach_pending) {
 		complete(v, XENBUS_EVENT_DETACHED);
@@ -205,11 +190,9 @@ static void connected(void *ctx, int rc, const char *why)
 
 void vbd_attach(struct vbd *v)
 {
-	static const struct resource_events events = { .ring_broken = broken };
-
 	v->ring = v->seen;
 	v->connect_pending = true;
-	resource_ring_connect(v->resource, &v->ring, v->script_mode == 'r', &events, v, connected, v);
+	resource_ring_connect(v->resource, &v->ring, v->script_mode == 'r', connected, v);
 }
 
 static void detached(void *ctx, int rc, const char *why)

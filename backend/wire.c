@@ -75,19 +75,35 @@ static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the head
 	F(u64, epoch, 8)
 #define BODY_want(F)			\
 	F(u64, nonce, 8)		\
-	F(text, who, WIRE_TEXT)
+	F(text, who, WIRE_TEXT)		\
+	F(u8, back, 1)			\
+	F(zero, zero, 7)
 #define BODY_refuse(F)			\
 	F(u64, nonce, 8)		\
 	F(text, why, WIRE_TEXT)
 #define BODY_give(F)			\
 	F(u64, epoch, 8)		\
-	F(u64, base, 8)
+	F(u64, base, 8)			\
+	F(gen, gen, 32)			\
+	F(u8, ring, 1)			\
+	F(zero, zero, 7)
 #define BODY_used(F)			\
 	F(u64, epoch, 8)
 #define BODY_pair(F)			\
 	F(u64, generation, 8)		\
 	F(u64, epoch, 8)		\
 	F(features, agreed, 24)
+#define BODY_reserve(F)			\
+	F(u64, nonce, 8)		\
+	F(bytes, uuid, 16)		\
+	F(text, who, WIRE_TEXT)
+#define BODY_grant(F)			\
+	F(u64, nonce, 8)		\
+	F(u64, id, 8)			\
+	F(gen, gen, 32)			\
+	F(features, agreed, 24)
+#define BODY_reservation(F)		\
+	F(u64, id, 8)
 
 #define FIELD_u8(name, size) uint8_t name;
 #define FIELD_u16(name, size) struct be16 name;
@@ -117,15 +133,21 @@ static_assert(sizeof(struct wire_data) == 32 && offsetof(struct wire_data, secto
 struct wire_ack { BODY_ack(FIELD) };
 static_assert(sizeof(struct wire_ack) == 16, "ack");
 struct wire_want { BODY_want(FIELD) };
-static_assert(sizeof(struct wire_want) == 248, "want");
+static_assert(sizeof(struct wire_want) == 256, "want");
 struct wire_refuse { BODY_refuse(FIELD) };
 static_assert(sizeof(struct wire_refuse) == 248, "refuse");
 struct wire_give { BODY_give(FIELD) };
-static_assert(sizeof(struct wire_give) == 16, "give");
+static_assert(sizeof(struct wire_give) == 56 && offsetof(struct wire_give, ring) == 48, "give");
 struct wire_used { BODY_used(FIELD) };
 static_assert(sizeof(struct wire_used) == 8, "used");
 struct wire_pair { BODY_pair(FIELD) };
 static_assert(sizeof(struct wire_pair) == 40, "pair");
+struct wire_reserve { BODY_reserve(FIELD) };
+static_assert(sizeof(struct wire_reserve) == 264, "reserve");
+struct wire_grant { BODY_grant(FIELD) };
+static_assert(sizeof(struct wire_grant) == 72 && offsetof(struct wire_grant, agreed) == 48, "grant");
+struct wire_reservation { BODY_reservation(FIELD) };
+static_assert(sizeof(struct wire_reservation) == 8, "reservation");
 
 /* encode_<member>(packet, bytes): the body. */
 #define PUT_u8(name) w->name = b->name;
@@ -172,7 +194,7 @@ static const char *decode_##member(const struct wire_##member *w, struct packet_
 	return NULL; \
 }
 CODEC(none) CODEC(intro) CODEC(auth) CODEC(text) CODEC(ping) CODEC(hello) CODEC(data) CODEC(ack) CODEC(want)
-CODEC(refuse) CODEC(give) CODEC(used) CODEC(pair)
+CODEC(refuse) CODEC(give) CODEC(used) CODEC(pair) CODEC(reserve) CODEC(grant) CODEC(reservation)
 
 /* check_<member>(body): NULL, or which value is impossible.  Whether a possible value may come now is
  * replicate.c's business. */
@@ -180,9 +202,9 @@ static const char *check_none(const struct packet_none *b) { (void)b; return NUL
 static const char *check_text(const struct packet_text *b) { (void)b; return NULL; }
 static const char *check_ping(const struct packet_ping *b) { (void)b; return NULL; }
 static const char *check_ack(const struct packet_ack *b) { (void)b; return NULL; }
-static const char *check_want(const struct packet_want *b) { (void)b; return NULL; }
 static const char *check_refuse(const struct packet_refuse *b) { (void)b; return NULL; }
 static const char *check_used(const struct packet_used *b) { (void)b; return NULL; }
+static const char *check_reserve(const struct packet_reserve *b) { (void)b; return NULL; }
 
 static const char *check_intro(const struct packet_intro *b)
 {
@@ -226,9 +248,26 @@ static const char *check_data(const struct packet_data *b)
 	return b->preflush > 1 ? "preflush is neither 0 nor 1" : NULL;
 }
 
+static const char *check_want(const struct packet_want *b)
+{
+	return b->back > 1 ? "back is neither 0 nor 1" : NULL;
+}
+
 static const char *check_give(const struct packet_give *b)
 {
-	return b->base > b->epoch ? "the base is above the epoch" : NULL;
+	if (b->base > b->epoch)
+		return "the base is above the epoch";
+	return b->ring > 1 ? "ring is neither 0 nor 1" : NULL;
+}
+
+static const char *check_grant(const struct packet_grant *b)
+{
+	return b->id ? features_check(&b->agreed, NULL) : "the reservation is 0";
+}
+
+static const char *check_reservation(const struct packet_reservation *b)
+{
+	return b->id ? NULL : "the reservation is 0";
 }
 
 static const char *check_pair(const struct packet_pair *b)
@@ -277,12 +316,18 @@ static void encode_body(const struct packet *p, void *body)
 	}
 }
 
+/* The version in which packets of this type are written. A partner of another version can read what decides on it. */
+static uint16_t version_of(unsigned int type)
+{
+	return type == PACKET_INTRO || type == PACKET_REFUSE ? WIRE_VERSION_INTRO : WIRE_VERSION_MAX;
+}
+
 size_t wire_encode(const struct packet *p, uint64_t sequence, uint8_t *out)
 {
 	int body = body_length(p->type);
 	struct wire_header h = {
 		.magic = put_be32(WIRE_MAGIC),
-		.version = put_be16(WIRE_VERSION_MAX),
+		.version = put_be16(version_of(p->type)),
 		.type = put_be16(p->type),
 		.body_length = put_be32(body),
 		.payload_length = put_be32(p->payload),
@@ -307,7 +352,7 @@ int wire_length(const uint8_t *in)
 	if (get_be32(h.magic) != WIRE_MAGIC)
 		return -EBADMSG;
 	body = body_length(get_be16(h.type));
-	if (body < 0 || get_be16(h.version) < WIRE_VERSION_MIN || get_be16(h.version) > WIRE_VERSION_MAX)
+	if (body < 0 || get_be16(h.version) != version_of(get_be16(h.type)))
 		return -EPROTONOSUPPORT;
 	payload = get_be32(h.payload_length);
 	if (get_be32(h.body_length) != (uint32_t)body || payload > REQUEST_SECTORS_MAX * SECTOR_SIZE)
@@ -403,8 +448,11 @@ const char *packet_name(enum packet_type type)
 #define ROW_give(kind, name, size) ROW(give, name)
 #define ROW_used(kind, name, size) ROW(used, name)
 #define ROW_pair(kind, name, size) ROW(pair, name)
+#define ROW_reserve(kind, name, size) ROW(reserve, name)
+#define ROW_grant(kind, name, size) ROW(grant, name)
+#define ROW_reservation(kind, name, size) ROW(reservation, name)
 ROW_OF(none) ROW_OF(intro) ROW_OF(auth) ROW_OF(text) ROW_OF(ping) ROW_OF(hello) ROW_OF(data) ROW_OF(ack)
-ROW_OF(want) ROW_OF(refuse) ROW_OF(give) ROW_OF(used) ROW_OF(pair)
+ROW_OF(want) ROW_OF(refuse) ROW_OF(give) ROW_OF(used) ROW_OF(pair) ROW_OF(reserve) ROW_OF(grant) ROW_OF(reservation)
 
 static const struct layout_field header_fields[] = {
 #define H(name) { #name, offsetof(struct wire_header, name), sizeof(((struct wire_header *)0)->name) }

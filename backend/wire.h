@@ -17,8 +17,10 @@
 #include "backend/request.h"
 
 #define WIRE_MAGIC	 0x64726278u /* "drbx" */
-#define WIRE_VERSION_MIN 1u
-#define WIRE_VERSION_MAX 1u
+/* 2: RESERVE … ENDED; WANT and GIVE grew. Version 1 was never released. */
+#define WIRE_VERSION_MIN 2u
+#define WIRE_VERSION_MAX 2u
+#define WIRE_VERSION_INTRO 1u /* INTRO and REFUSE are written in it for ever */
 #define WIRE_HEADER	 32u
 #define WIRE_BODY_MAX	 512u
 #define WIRE_NONCE	 32u
@@ -44,12 +46,18 @@
 	X(ACK,		19, ack,	0, "non-holder: it is durable here; its window is yours again") \
 	X(FLUSH,	20, ack,	0, "holder: flush your disk") \
 	X(FLUSH_ACK,	21, ack,	0, "non-holder: flushed") \
-	X(WANT,		22, want,	0, "non-holder: I have a guest to start, give me the token") \
+	X(WANT,		22, want,	0, "non-holder: I have a guest to serve, give me the token") \
 	X(WANT_REFUSE,	23, refuse,	0, "holder: no, and who has it") \
 	X(GIVE,		24, give,	0, "holder: the token is yours from this epoch on") \
 	X(USED,		25, used,	0, "holder: a guest request runs in this epoch") \
 	X(PAIR,		26, pair,	0, \
-	  "first connection of a new pair: the generation and the features that both store")
+	  "first connection of a new pair: the generation and the features that both store") \
+	X(RESERVE,	27, reserve,	0, "non-holder: a guest of yours is arriving here") \
+	X(GRANT,	28, grant,	0, "holder: your reservation is durable; the token stays here") \
+	X(RESERVE_REFUSE, 29, refuse,	0, "holder: no reservation, and why") \
+	X(COMMIT,	30, reservation, 0, "non-holder: the guest runs here now, give me the token") \
+	X(COMMIT_REFUSE, 31, refuse,	0, "holder: that reservation is over, your copy of the guest is stale") \
+	X(ENDED,	32, reservation, 0, "both: the reservation is over")
 /* clang-format on */
 
 enum packet_type {
@@ -101,13 +109,16 @@ struct packet_ack {
 struct packet_want {
 	uint64_t nonce;
 	char who[WIRE_TEXT + 1];
+	uint8_t back; /* for a guest that was handed over and has been resumed here */
 };
 struct packet_refuse {
-	uint64_t nonce;
+	uint64_t nonce; /* of the question; the reservation's id for COMMIT_REFUSE */
 	char why[WIRE_TEXT + 1];
 };
 struct packet_give {
 	uint64_t epoch, base;
+	struct generations gen;
+	uint8_t ring; /* a guest that may still be resumed is attached at the sender */
 };
 struct packet_used {
 	uint64_t epoch;
@@ -115,6 +126,19 @@ struct packet_used {
 struct packet_pair {
 	uint64_t generation, epoch;
 	struct features agreed;
+};
+struct packet_reserve {
+	uint64_t nonce;
+	uint8_t uuid[16]; /* of the virtual machine, as in /vm/UUID */
+	char who[WIRE_TEXT + 1];
+};
+struct packet_grant {
+	uint64_t nonce, id;
+	struct generations gen;
+	struct features agreed;
+};
+struct packet_reservation {
+	uint64_t id;
 };
 
 struct packet {
@@ -134,6 +158,9 @@ struct packet {
 		struct packet_give give;
 		struct packet_used used;
 		struct packet_pair pair;
+		struct packet_reserve reserve;
+		struct packet_grant grant;
+		struct packet_reservation reservation;
 	};
 };
 

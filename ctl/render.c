@@ -171,8 +171,40 @@ static void note_frozen(struct notes *notes, const json_t *r)
 	print_age(notes->out, number(r, "frozen", "age_seconds"));
 	fputs(": ", notes->out);
 	sentence(notes, reason);
-	if (!equals(text(r, "guest", "attachment"), "Releasing"))
+	if (!equals(text(r, "guest", "attachment"), "Releasing") &&
+	    !equals(text(r, "guest", "attachment"), "Stale"))
 		way_out(notes, "The guest sees no error; it goes on by itself when the reason is gone.");
+}
+
+/* docs/HANDOVER.md, section 6. */
+static void note_hand_over(struct notes *notes, const json_t *r)
+{
+	const char *attachment = text(r, "guest", "attachment"), *peer = text(r, "connection", "peer_host");
+	const char *who = text(r, "guest", "who");
+
+	if (!peer || !who)
+		return;
+	if (equals(attachment, "HandedOver")) {
+		begin(notes);
+		print_safe(notes->out, who);
+		fputs(" was handed over to ", notes->out);
+		print_safe(notes->out, peer);
+		sentence(notes, " and is still attached here.");
+		way_out(notes, "When the migration is complete, xl destroys it here. If the migration has failed, destroy "
+			       "one of the two (xl destroy).");
+	} else if (equals(attachment, "Reserved")) {
+		begin(notes);
+		print_safe(notes->out, who);
+		fputs(" is arriving from ", notes->out);
+		print_safe(notes->out, peer);
+		sentence(notes, ", which has the disk until it runs here.");
+		way_out(notes, "If no migration is under way, it was left behind: xl destroy it; the guest is at its source.");
+	} else if (text(r, NULL, "reservation")) {
+		begin(notes);
+		fputs("reserved for a guest that arrives on ", notes->out);
+		print_safe(notes->out, peer);
+		sentence(notes, "; if it goes on here instead, its first request ends that.");
+	}
 }
 
 /* Slow is not frozen, but nothing waits without being seen (P7). */
@@ -311,6 +343,7 @@ static void note_resource(struct notes *notes, const json_t *r)
 		return;
 	}
 	note_frozen(notes, r);
+	note_hand_over(notes, r);
 	note_waiting(notes, r);
 	note_connection(notes, r);
 	note_disk(notes, r);

@@ -82,6 +82,36 @@ static void op_released(void *ctx)
 	vguest_released(ctx);
 }
 
+static void op_record(void *ctx, const struct attachment *a)
+{
+	(void)ctx;
+	(void)a;
+}
+
+static void op_hold(void *ctx)
+{
+	(void)ctx;
+}
+
+static bool op_quiet(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+static void op_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid)
+{
+	(void)ctx;
+	(void)query;
+	(void)uuid;
+}
+
+static void op_outdated(void *ctx, const char *why)
+{
+	(void)ctx;
+	(void)why;
+}
+
 static void op_resume(void *ctx)
 {
 	struct node *n = ctx;
@@ -113,6 +143,13 @@ static const struct replicate_ops ops = {
 	.claimed = op_claimed,
 	.activated = op_activated,
 	.released = op_released,
+	.record = op_record,
+	.hold = op_hold,
+	.unhold = op_hold,
+	.quiet = op_quiet,
+	.look_suspended = op_look_suspended,
+	.used = op_hold,
+	.outdated = op_outdated,
 	.resume = op_resume,
 	.changed = op_changed,
 	.random = op_random,
@@ -292,6 +329,7 @@ static void configure(struct node *n)
 		.window_requests = (uint32_t)sim_between(s, 1, SIM_PEER_SLOTS),
 		.window_bytes = REQUEST_SECTORS_MAX * SECTOR_SIZE, /* wire.c refuses less */
 		.claim_timeout_ms = (uint32_t)sim_between(s, 200, 3000),
+		.reserve_timeout_ms = (uint32_t)sim_between(s, 200, 3000),
 		.disk_retry_ms = (uint32_t)sim_between(s, 1, sim_chance(s, 500) ? 10 : 500),
 	};
 }

@@ -64,7 +64,9 @@ static void pump(struct node *n)
 
 	while (n->up && !s->failed && g->attach == ATTACH_ACTIVE && !g->leaving && !g->stalled &&
 	       (op = free_slot(g))) {
-		g->stalled = !replicate_ready(n->core);
+		g->stalled = true; /* the resume action may come at once */
+		g->stalled = !replicate_request(n->core, sim_ms(s));
+		node_settle(n);
 		if (g->stalled)
 			return;
 		make(n, op);
@@ -161,10 +163,17 @@ static bool fair(const struct node *n)
 	       (peer->guest.attach == ATTACH_NONE || peer->guest.attach == ATTACH_RELEASING);
 }
 
+static void claimant_make(struct claimant *c, const char *who)
+{
+	*c = (struct claimant){ .incoming = false };
+	snprintf(c->who, sizeof(c->who), "%s", who);
+}
+
 static void ask(struct node *n, char *who, size_t size)
 {
 	struct guest *g = &n->guest;
 	struct sim *s = n->sim;
+	struct claimant c;
 	struct event *e;
 
 	g->claims++;
@@ -175,7 +184,8 @@ static void ask(struct node *n, char *who, size_t size)
 	e->a = g->claims;
 	sim_mortal(e);
 	sim_note(s, n, "claim", g->claims, g->witnessed, n->cfg.claim_timeout_ms);
-	replicate_claim(n->core, who, sim_ms(s));
+	claimant_make(&c, who);
+	replicate_claim(n->core, &c, sim_ms(s));
 	node_settle(n);
 }
 
@@ -308,8 +318,11 @@ void vguest_leave(struct node *n, bool destroy)
 
 static void ask_twice(struct node *n)
 {
+	struct claimant c;
+
 	n->guest.busy_asked = true;
-	replicate_claim(n->core, "guest other (a second start)", sim_ms(n->sim));
+	claimant_make(&c, "guest other (a second start)");
+	replicate_claim(n->core, &c, sim_ms(n->sim));
 	if (n->guest.busy_asked)
 		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim was not answered at once",
 			    n->index);

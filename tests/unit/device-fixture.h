@@ -27,6 +27,9 @@ struct resource {
 	struct call call[CALLS];
 	unsigned int count[CALLS];
 	char who[256];
+	struct resource_claim asked;	/* the last claim */
+	struct { unsigned int n; uint64_t query; int rc; char why[RESOURCE_TEXT]; } suspended;
+	unsigned int sibling_used, outdated;
 	struct ring_params ring;
 	bool read_only, mapped, claimed;
 	const struct resource_events *events;
@@ -64,11 +67,35 @@ static inline void ask(int which, resource_reply_fn *reply, void *ctx)
 		answer(which, 0, "");
 }
 
-void resource_claim(struct resource *r, const char *who, resource_reply_fn *reply, void *ctx)
+void resource_claim(struct resource *r, const struct resource_claim *claim, resource_reply_fn *reply, void *ctx)
 {
 	assert_false(r->claimed);
-	snprintf(r->who, sizeof(r->who), "%s", who);
+	snprintf(r->who, sizeof(r->who), "%s", claim->claimant.who);
+	r->asked = *claim;
+	r->events = claim->events;
+	r->events_ctx = ctx;
 	ask(CALL_CLAIM, reply, ctx);
+}
+
+void resource_suspended(struct resource *r, uint64_t query, int rc, const char *why)
+{
+	r->suspended.n++;
+	r->suspended.query = query;
+	r->suspended.rc = rc;
+	snprintf(r->suspended.why, sizeof(r->suspended.why), "%s", why);
+}
+
+void resource_sibling_used(struct resource *r, void *ctx)
+{
+	(void)ctx;
+	r->sibling_used++;
+}
+
+void resource_outdate(struct resource *r, const char *why, void *ctx)
+{
+	(void)why;
+	(void)ctx;
+	r->outdated++;
 }
 
 void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx)
@@ -78,15 +105,12 @@ void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx)
 }
 
 void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
-			   const struct resource_events *events, void *events_ctx, resource_reply_fn *reply,
-			   void *ctx)
+			   resource_reply_fn *reply, void *ctx)
 {
 	assert_true(r->claimed);
 	assert_false(r->mapped);		/* never two rings */
 	r->ring = *params;
 	r->read_only = read_only;
-	r->events = events;
-	r->events_ctx = events_ctx;
 	ask(CALL_CONNECT, reply, ctx);
 }
 

@@ -297,7 +297,15 @@ static void owner_broken(void *ctx, const char *why)
 	snprintf(fake.why, sizeof(fake.why), "%s", why);
 }
 
-static const struct ring_ops owner_ops = { owner_ready, owner_submit, owner_broken };
+static unsigned int owner_resumes;
+
+static void owner_resumed(void *ctx)
+{
+	(void)ctx;
+	owner_resumes++;
+}
+
+static const struct ring_ops owner_ops = { owner_ready, owner_submit, owner_broken, owner_resumed };
 static const struct blkif_limits disk_limits = { .sectors = 1u << 20, .block_size = 512,
 						 .max_segments = 256 };
 

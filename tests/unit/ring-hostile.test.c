@@ -95,7 +95,7 @@ static void break_and_detach(void *ctx, const char *why)
 
 static void a_broken_ring_may_be_detached_on_the_spot(void **state)
 {
-	static const struct ring_ops ops = { owner_ready, owner_submit, break_and_detach };
+	static const struct ring_ops ops = { owner_ready, owner_submit, break_and_detach, owner_resumed };
 	struct ring_params params = { .domid = DOMID, .port = GUEST_PORT, .ref = { RING_REF } };
 
 	(void)state;

@@ -330,7 +330,7 @@ static inline void raw_intro(struct raw *r)
 {
 	struct packet p = { .type = PACKET_INTRO,
 			    .intro = {
-				    .version_min = 1, .version_max = 1, .resource = "disk", .host = "raw" } };
+				    .version_min = WIRE_VERSION_MIN, .version_max = WIRE_VERSION_MAX, .resource = "disk", .host = "raw" } };
 
 	memset(p.intro.nonce, 7, sizeof(p.intro.nonce));
 	if (world.a.cfg.alg)
@@ -343,7 +343,7 @@ static inline void raw_auth(struct raw *r)
 {
 	struct packet p = { .type = PACKET_AUTH };
 	struct auth_context c = {
-		.alg = world.a.cfg.alg, .secret = world.a.cfg.secret, .resource = "disk", .version = 1
+		.alg = world.a.cfg.alg, .secret = world.a.cfg.secret, .resource = "disk", .version = WIRE_VERSION_MAX
 	};
 
 	run_until(raw_got(r, PACKET_INTRO));

@@ -75,14 +75,31 @@ static struct packet sample(enum packet_type type)
 		break;
 	case PACKET_WANT:
 		p.want.nonce = 13;
+		p.want.back = 1;
 		snprintf(p.want.who, sizeof(p.want.who), "guest web1");
 		break;
+	case PACKET_RESERVE:
+		p.reserve = (struct packet_reserve) { .nonce = 18, .uuid = { 5, 6, 7 }, .who = "guest web1" };
+		break;
+	case PACKET_GRANT:
+		p.grant = (struct packet_grant) {
+			.nonce = 19, .id = 20, .gen = { 1, 2, { 3, 4 } }, .agreed = some_features
+		};
+		break;
+	case PACKET_COMMIT:
+	case PACKET_ENDED:
+		p.reservation.id = 21;
+		break;
 	case PACKET_WANT_REFUSE:
+	case PACKET_RESERVE_REFUSE:
+	case PACKET_COMMIT_REFUSE:
 		p.refuse.nonce = 14;
 		snprintf(p.refuse.why, sizeof(p.refuse.why), "guest web1 runs here");
 		break;
 	case PACKET_GIVE:
-		p.give = (struct packet_give) { .epoch = 9, .base = 8 };
+		p.give = (struct packet_give) {
+			.epoch = 9, .base = 8, .gen = { 1, 2, { 3, 4 } }, .ring = 1
+		};
 		break;
 	case PACKET_USED:
 		p.used.epoch = 15;
@@ -167,7 +184,7 @@ static void bytes_are_big_endian_at_their_place(void **state)
 {
 	struct packet p = sample(PACKET_PING);
 	uint8_t bytes[SIZE];
-	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 1, 0, 4, 0, 0, 0, 8, 0, 0,
+	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 2, 0, 4, 0, 0, 0, 8, 0, 0,
 					0,   0,	  0,   0,   0, 0, 0, 0, 2, 1, 0, 0, 0, 0 };
 
 	(void)state;
@@ -218,7 +235,7 @@ static void the_header_is_checked_before_the_body_is_there(void **state)
 #define BREAK(offset, value) (memcpy(bad, good, SIZE), bad[offset] = (value), wire_length(bad))
 	assert_int_equal(wire_length(good), WIRE_HEADER + 32);
 	assert_int_equal(BREAK(0, 0), -EBADMSG);
-	assert_int_equal(BREAK(5, 2), -EPROTONOSUPPORT);
+	assert_int_equal(BREAK(5, WIRE_VERSION_MAX + 1), -EPROTONOSUPPORT);
 	assert_int_equal(BREAK(5, 0), -EPROTONOSUPPORT);
 	assert_int_equal(BREAK(7, 99), -EPROTONOSUPPORT);
 	assert_int_equal(BREAK(11, 31), -EMSGSIZE);
@@ -227,6 +244,10 @@ static void the_header_is_checked_before_the_body_is_there(void **state)
 	p = sample(PACKET_PING);
 	wire_encode(&p, 0, good);
 	assert_int_equal(BREAK(15, 1), -EMSGSIZE);	/* a payload where there is none */
+	p = sample(PACKET_INTRO); /* it decides on the version, so it has one of its own, for ever */
+	wire_encode(&p, 0, good);
+	assert_int_equal(good[5], 1);
+	assert_int_equal(BREAK(5, 2), -EPROTONOSUPPORT);
 }
 
 /* One impossible value after the other in an otherwise valid packet. */
@@ -297,6 +318,11 @@ static void impossible_tokens_are_refused(void **state)
 {
 	(void)state;
 	IMPOSSIBLE(GIVE, p.give.base = 10, "base");
+	IMPOSSIBLE(GIVE, p.give.ring = 2, "ring");
+	IMPOSSIBLE(WANT, p.want.back = 2, "back");
+	IMPOSSIBLE(GRANT, p.grant.id = 0, "reservation");
+	IMPOSSIBLE(GRANT, p.grant.agreed.block_size = 0, "block size");
+	IMPOSSIBLE(COMMIT, p.reservation.id = 0, "reservation");
 	IMPOSSIBLE(PAIR, p.pair.generation = 0, "generation");
 	IMPOSSIBLE(PAIR, p.pair.agreed.block_size = 0, "block size");
 }

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * owner_ring.c: the guest's side of an owner thread: claims, the ring as the core sees it (what may be consumed,
+ * when it is held and quiet), the record for a later daemon, and what the control thread is told unasked.
+ *
+ * A ring is attached when the core says `activated`, and only when no request of an earlier ring is in flight.
+ */
+#include "backend/resource_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "backend/log.h"
+
+static uint64_t now(const struct resource *r)
+{
+	return loop_now_ms(r->loop);
+}
+
+/* How long the steps of a hand-over take: milliseconds are too coarse. */
+static uint64_t clock_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* ---- notes to the control thread ---- */
+
+struct note {
+	struct message message;
+	const struct resource_events *events;
+	void *ctx;
+	enum { NOTE_BROKEN, NOTE_LOOK, NOTE_USED, NOTE_OUTDATED } what;
+	uint64_t query;
+	uint8_t uuid[UUID_BYTES];
+	char why[RESOURCE_TEXT];
+};
+
+static void deliver_note(struct message *m)
+{
+	struct note *n = (struct note *)m;
+
+	switch (n->what) {
+	case NOTE_BROKEN: n->events->ring_broken(n->ctx, n->why); break;
+	case NOTE_LOOK: n->events->look_suspended(n->ctx, n->query, n->uuid); break;
+	case NOTE_USED: n->events->used(n->ctx); break;
+	case NOTE_OUTDATED: n->events->outdated(n->ctx, n->why); break;
+	}
+	free(n);
+}
+
+/* The claimant's structure is there until its release is answered, which goes the same way behind this. */
+static void post_note(struct resource *r, const struct note *note)
+{
+	struct note *n = r->events ? calloc(1, sizeof(*n)) : NULL;
+
+	if (!n)
+		return; /* no memory: a look that is never answered ends with the asker's deadline */
+	*n = *note;
+	n->message.run = deliver_note;
+	n->events = r->events;
+	n->ctx = r->events_ctx;
+	mailbox_post(r->control, &n->message);
+}
+
+/* ---- the ring ---- */
+
+/* Asked only when a request waits. */
+static bool ring_ready(void *ctx)
+{
+	struct resource *r = ctx;
+
+	if (r->stopping)
+		return false;
+	if (replicate_request(r->core, now(r)))
+		return true;
+	if (!r->steps.use_from)
+		r->steps.use_from = clock_us();
+	return false;
+}
+
+static void ring_submit(void *ctx, struct request *req)
+{
+	struct resource *r = ctx;
+
+	replicate_submit(r->core, req, now(r));
+}
+
+static void on_watch(struct loop_op *op, int result)
+{
+	struct watch *w = (struct watch *)op;
+	struct resource *r = w->resource;
+
+	if (r->watch != w) { /* the ring it watched is gone */
+		free(w);
+		return;
+	}
+	if (result == -ECANCELED || result < 0) {
+		log_error(r->name, "the event channel can no longer be watched: %s", strerror(-result));
+		return;
+	}
+	ring_event(r->ring);
+	r->ring_work = true;
+	loop_poll_in(r->loop, &w->op, ring_fd(r->ring));
+}
+
+void owner_detach_ring(struct resource *r)
+{
+	struct watch *w = r->watch;
+
+	if (!r->ring)
+		return;
+	r->watch = NULL;
+	if (w->op.busy)
+		loop_cancel(r->loop, &w->op);
+	else
+		free(w);
+	r->orphans = ring_detach(r->ring) ? r->ring : NULL; /* NULL: freed, nothing was in flight */
+	r->ring = NULL;
+	r->ring_work = false;
+}
+
+static void ring_broken(void *ctx, const char *why)
+{
+	struct resource *r = ctx;
+	struct note note = { .what = NOTE_BROKEN };
+
+	log_warn(r->name, "the guest's ring is not served any more: %s", why);
+	owner_detach_ring(r);
+	snprintf(note.why, sizeof(note.why), "%s", why);
+	post_note(r, &note);
+}
+
+static void ring_resumed(void *ctx)
+{
+	struct resource *r = ctx;
+
+	replicate_resumed(r->core, now(r));
+}
+
+static const struct ring_ops ring_ops = { ring_ready, ring_submit, ring_broken, ring_resumed };
+
+/* A ring that an earlier daemon held goes on at its mark. */
+static void hold_attached(struct resource *r)
+{
+	if (r->hold_at_mark)
+		ring_hold_at(r->ring, r->record.mark);
+	else
+		ring_hold(r->ring);
+	r->hold_at_mark = false;
+}
+
+static int attach_ring(struct resource *r, char *why, size_t why_size)
+{
+	struct replicate_status status;
+	struct blkif_limits limits;
+	int rc;
+
+	replicate_status(r->core, &status, now(r));
+	limits = (struct blkif_limits){ status.superblock.agreed.sectors, status.superblock.agreed.block_size,
+					r->ring_read_only, status.superblock.agreed.max_segments };
+	r->watch = calloc(1, sizeof(*r->watch));
+	if (!r->watch)
+		return -ENOMEM;
+	rc = ring_attach(&r->ring_params, &limits, r->guest_pool, &ring_ops, r, &r->ring, why, why_size);
+	if (rc) {
+		free(r->watch);
+		r->watch = NULL;
+		r->ring = NULL;
+		return rc;
+	}
+	if (r->record.held)
+		hold_attached(r);
+	r->watch->op.fn = on_watch;
+	r->watch->resource = r;
+	loop_poll_in(r->loop, &r->watch->op, ring_fd(r->ring));
+	r->ring_work = true; /* a request may have been queued before the port was bound */
+	return 0;
+}
+
+/* Bounded: a guest that keeps its ring full gets its next passes after everybody else's events. */
+void owner_serve_ring(struct resource *r)
+{
+	int pass;
+
+	for (pass = 0; pass < RING_PASSES && r->ring && r->ring_work; pass++) {
+		r->ring_work = ring_run(r->ring);
+		if (r->ring)
+			ring_push(r->ring);
+	}
+	if (r->core && r->record.held)
+		replicate_quiet(r->core, now(r));
+}
+
+/* What an earlier ring of this guest had in flight ends before a new ring is served. */
+void owner_finish_connect(struct resource *r)
+{
+	struct call *call = r->connect_call;
+	char why[RESOURCE_TEXT] = "";
+	int rc;
+
+	if (!call || !r->activated || replicate_guest_requests(r->core))
+		return;
+	r->orphans = NULL;
+	r->connect_call = NULL;
+	rc = attach_ring(r, why, sizeof(why));
+	call_answer(call, rc, rc && !why[0] ? strerror(-rc) : why);
+}
+
+/* ---- actions of the core ---- */
+
+static void write_record(struct resource *r)
+{
+	if (r->record.domid)
+		attachment_write(r->minor, &r->record);
+}
+
+void act_claimed(void *ctx, int rc, const char *why)
+{
+	struct resource *r = ctx;
+	struct call *call = r->claim_call;
+
+	r->claim_call = NULL;
+	if (call && !rc) {
+		r->holder = call->ctx;
+		r->events = call->claim.events;
+		r->events_ctx = call->ctx;
+		r->record.domid = call->claim.domid;
+		if (call->claim.claimant.incoming && r->steps.reserve_from)
+			r->steps.reserve_us = clock_us() - r->steps.reserve_from;
+	}
+	call_answer(call, rc, why);
+}
+
+static void log_steps(const struct resource *r)
+{
+	log_notice(r->name, "hand-over: reserved in %llu us, committed in %llu us, first request after %llu us",
+		   (unsigned long long)r->steps.reserve_us, (unsigned long long)r->steps.commit_us,
+		   (unsigned long long)r->steps.use_us);
+}
+
+void act_activated(void *ctx, int rc, const char *why)
+{
+	struct resource *r = ctx;
+	struct call *call = r->connect_call;
+
+	r->activated = !rc;
+	if (!rc) {
+		if (r->steps.commit_from)
+			r->steps.commit_us = clock_us() - r->steps.commit_from;
+		return; /* owner_finish_connect() */
+	}
+	r->connect_call = NULL;
+	call_answer(call, rc, why);
+}
+
+/* The release was answered when the ring was unmapped; what was in flight has now ended too. */
+void act_released(void *ctx)
+{
+	struct resource *r = ctx;
+
+	if (r->stopping)
+		return; /* the guest is still there, for the next daemon */
+	attachment_forget(r->minor);
+	r->record = (struct attachment_record){ .domid = 0 };
+}
+
+void act_resume(void *ctx)
+{
+	struct resource *r = ctx;
+
+	r->ring_work = true;
+	if (!r->steps.reserve_us || r->steps.use_us || !r->steps.use_from || !replicate_ready(r->core))
+		return;
+	r->steps.use_us = clock_us() - r->steps.use_from;
+	log_steps(r);
+}
+
+void act_record(void *ctx, const struct attachment *a)
+{
+	struct resource *r = ctx;
+
+	if (r->claim_call) /* being granted */
+		r->record.domid = r->claim_call->claim.domid;
+	r->record.core = *a;
+	r->record.drained = false;
+	write_record(r);
+}
+
+void act_hold(void *ctx)
+{
+	struct resource *r = ctx;
+
+	if (r->adopting) { /* without a mark: whatever is in the ring lies beyond it */
+		r->hold_at_mark = true;
+		if (!r->record.held)
+			r->record.mark = 0;
+	} else if (r->ring && !r->record.held) {
+		ring_hold(r->ring);
+		r->record.mark = ring_mark(r->ring);
+	}
+	r->record.held = true;
+	write_record(r);
+}
+
+void act_unhold(void *ctx)
+{
+	struct resource *r = ctx;
+
+	r->record.held = r->hold_at_mark = false;
+	if (r->ring)
+		ring_unhold(r->ring);
+	r->ring_work = true;
+	write_record(r);
+}
+
+bool act_quiet(void *ctx)
+{
+	const struct resource *r = ctx;
+
+	return !r->ring || ring_quiet(r->ring);
+}
+
+void act_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid)
+{
+	struct note note = { .what = NOTE_LOOK, .query = query };
+
+	memcpy(note.uuid, uuid, sizeof(note.uuid));
+	post_note(ctx, &note);
+}
+
+void act_used(void *ctx)
+{
+	post_note(ctx, &(struct note){ .what = NOTE_USED });
+}
+
+void act_outdated(void *ctx, const char *why)
+{
+	struct note note = { .what = NOTE_OUTDATED };
+
+	snprintf(note.why, sizeof(note.why), "%s", why);
+	post_note(ctx, &note);
+}
+
+/* ---- calls from the control thread ---- */
+
+static void claim_from_core(struct resource *r, struct call *call)
+{
+	const struct resource_claim *c = &call->claim;
+	struct attachment_record record;
+
+	r->steps = (struct handover_steps){ .reserve_from = c->claimant.incoming ? clock_us() : 0 };
+	if (!c->adopt || attachment_read(r->minor, &record) || record.domid != c->domid) {
+		replicate_claim(r->core, &c->claimant, now(r));
+		return;
+	}
+	r->record = record;
+	r->adopting = true;
+	replicate_adopt(r->core, &c->claimant, &record.core, now(r));
+	r->adopting = false;
+}
+
+void owner_claim(struct resource *r, struct call *call)
+{
+	if (r->stopping) {
+		call_answer(call, -ESHUTDOWN, "the resource is being stopped");
+	} else if (r->claim_call) {
+		call_answer(call, -EBUSY, "another request for this resource is being answered");
+	} else {
+		r->claim_call = call;
+		if (r->core)
+			claim_from_core(r, call);
+		else
+			r->claim_deadline_ms = now(r) + OPEN_WAIT_MS;
+	}
+}
+
+/* A claim that came while the disk was being opened. */
+void owner_claim_waited(struct resource *r)
+{
+	struct call *call = r->claim_call;
+	char why[RESOURCE_TEXT + 64];
+
+	if (r->claim_deadline_ms == UINT64_MAX || (!r->core && now(r) < r->claim_deadline_ms))
+		return;
+	r->claim_deadline_ms = UINT64_MAX;
+	if (!call)
+		return;
+	if (r->core) {
+		claim_from_core(r, call);
+		return;
+	}
+	r->claim_call = NULL;
+	snprintf(why, sizeof(why), "%s: its disk is not available: %s", r->name, r->disk_why);
+	call_answer(call, -ENODEV, why);
+}
+
+void owner_release(struct resource *r, struct call *call)
+{
+	struct call *connect = r->connect_call, *claim = r->claim_call;
+
+	if (call->ctx != r->holder && !(claim && claim->ctx == call->ctx)) {
+		call_answer(call, 0, ""); /* its claim was refused: the disk is another guest's */
+		return;
+	}
+	r->holder = NULL;
+	r->events = NULL;
+	r->connect_call = NULL;
+	call_answer(connect, -ECANCELED, "the device was closed");
+	owner_detach_ring(r);
+	if (r->core) {
+		replicate_release(r->core, now(r)); /* answers a claim that waits */
+	} else {
+		r->claim_call = NULL;
+		call_answer(claim, -ECANCELED, "the request was withdrawn");
+	}
+	call_answer(call, 0, "");
+}
+
+void owner_ring_connect(struct resource *r, struct call *call)
+{
+	if (!r->core || r->stopping) {
+		call_answer(call, -ESHUTDOWN, "the resource is not up");
+		return;
+	}
+	if (r->connect_call) {
+		call_answer(call, -EBUSY, "another connection of this ring is under way");
+		return;
+	}
+	owner_detach_ring(r);
+	r->ring_params = call->params;
+	r->ring_read_only = call->read_only;
+	r->connect_call = call;
+	r->activated = false;
+	r->record.drained = false;
+	if (r->steps.reserve_us && !r->steps.commit_from)
+		r->steps.commit_from = clock_us();
+	replicate_activate(r->core, now(r));
+}
+
+void owner_ring_disconnect(struct resource *r, struct call *call)
+{
+	struct call *connect = r->connect_call;
+
+	r->connect_call = NULL;
+	call_answer(connect, -ECANCELED, "the device was closed");
+	owner_detach_ring(r);
+	call_answer(call, 0, "");
+}
+
+void owner_suspended(struct resource *r, struct call *call)
+{
+	if (r->core)
+		replicate_suspended(r->core, call->query, call->answer, call->answer_why, now(r));
+	call_answer(call, 0, "");
+}
+
+void owner_sibling_used(struct resource *r, struct call *call)
+{
+	if (r->core && r->holder == call->ctx)
+		replicate_sibling_used(r->core, now(r));
+	call_answer(call, 0, "");
+}
+
+void owner_outdate(struct resource *r, struct call *call)
+{
+	if (r->core && r->holder == call->ctx)
+		replicate_outdate(r->core, call->answer_why, now(r));
+	call_answer(call, 0, "");
+}
+
+void owner_nobody_left(struct resource *r, struct call *call)
+{
+	if (!r->core) {
+		r->left = false;
+	} else if (r->record.domid == 0) {
+		attachment_forget(r->minor);
+		replicate_nobody_left(r->core, now(r));
+	}
+	call_answer(call, 0, "");
+}
+
+/* ---- stopping ---- */
+
+/* The ring is served until what was consumed is answered; then the guest is left to a later daemon. */
+bool owner_park_guest(struct resource *r)
+{
+	struct replicate_status s;
+
+	if (replicate_guest_requests(r->core) || (r->ring && ring_in_flight(r->ring)))
+		return false;
+	if (r->ring && !r->record.drained) {
+		r->record.drained = true;
+		write_record(r);
+	}
+	owner_detach_ring(r);
+	replicate_status(r->core, &s, now(r));
+	if (s.attachment != ATTACHMENT_NONE && s.attachment != ATTACHMENT_RELEASING)
+		replicate_park(r->core, now(r));
+	return true;
+}

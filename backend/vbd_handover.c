@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vbd_handover.c: what a device does for the hand-over of its guest (docs/HANDOVER.md): it looks whether the guest
+ * is the one that is meant, and suspended, and carries news between the disks of one guest (R10).
+ */
+#include "backend/vbd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/domain.h"
+#include "backend/log.h"
+
+#define INCOMING "--incoming" /* xl migrate-receive's name for a domain that is arriving */
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool uuid_parse(const char *text, uint8_t *uuid)
+{
+	unsigned int i;
+
+	for (i = 0; i < UUID_BYTES; i++) {
+		if (*text == '-')
+			text++;
+		if (hex(text[0]) < 0 || hex(text[1]) < 0)
+			return false;
+		uuid[i] = (uint8_t)(hex(text[0]) << 4 | hex(text[1]));
+		text += 2;
+	}
+	return !*text;
+}
+
+bool name_is_incoming(const char *name)
+{
+	size_t length = strlen(name), tail = strlen(INCOMING);
+
+	return length > tail && !strcmp(name + length - tail, INCOMING);
+}
+
+static void read_uuid(struct vbd *v, uint8_t *uuid)
+{
+	char path[64], vm[64] = "";
+	const char *slash;
+
+	memset(uuid, 0, UUID_BYTES);
+	snprintf(path, sizeof(path), "/local/domain/%u", v->domid);
+	if (v->devices->store)
+		store_read(v->devices->store, path, "vm", vm, sizeof(vm));
+	slash = strrchr(vm, '/');
+	if (slash && !uuid_parse(slash + 1, uuid))
+		memset(uuid, 0, UUID_BYTES);
+}
+
+/* "guest NAME (uuid U)", as far as xenstore knows. */
+void vbd_claimant(struct vbd *v, struct claimant *c)
+{
+	char path[64], vm[64] = "", name[sizeof(v->guest)] = "";
+	const char *uuid;
+
+	*c = (struct claimant){ .who = "" };
+	snprintf(path, sizeof(path), "/local/domain/%u", v->domid);
+	if (v->devices->store) {
+		store_read(v->devices->store, path, "name", name, sizeof(name));
+		store_read(v->devices->store, path, "vm", vm, sizeof(vm));
+	}
+	if (*name)
+		snprintf(v->guest, sizeof(v->guest), "%s", name);
+	else
+		snprintf(v->guest, sizeof(v->guest), "domain %u", v->domid);
+	c->incoming = name_is_incoming(name);
+	read_uuid(v, c->uuid);
+	uuid = strrchr(vm, '/');
+	if (uuid && uuid[1])
+		snprintf(c->who, sizeof(c->who), "guest %s (uuid %s)", v->guest, uuid + 1);
+	else
+		snprintf(c->who, sizeof(c->who), "guest %s", v->guest);
+}
+
+/* ---- the partner wants the guest ---- */
+
+static int look(struct vbd *v, const uint8_t *uuid, char *why, size_t size)
+{
+	static const uint8_t unknown[UUID_BYTES];
+	uint8_t own[UUID_BYTES];
+
+	if (!v->devices || !v->devices->store) {
+		snprintf(why, size, "xenstored does not answer at the source");
+		return -EAGAIN;
+	}
+	read_uuid(v, own);
+	if (!memcmp(uuid, unknown, UUID_BYTES) || memcmp(uuid, own, UUID_BYTES)) {
+		snprintf(why, size, "it is in use at the source by guest %.80s, which is another virtual machine", v->guest);
+		return -EBUSY;
+	}
+	return domain_suspended(v->domid, why, size);
+}
+
+void vbd_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid)
+{
+	struct vbd *v = ctx;
+	char why[RESOURCE_TEXT] = "";
+	int rc;
+
+	if (v->claim != CLAIM_DONE || !v->resource)
+		return; /* it is being released, which ends the asker's wait */
+	rc = look(v, uuid, why, sizeof(why));
+	resource_suspended(v->resource, query, rc, why);
+}
+
+/* ---- several disks of one guest ---- */
+
+static bool sibling(const struct vbd *v, const struct vbd *other)
+{
+	return other != v && other->domid == v->domid && other->resource &&
+	       (other->claim == CLAIM_GRANTED || other->claim == CLAIM_DONE);
+}
+
+void vbd_used(void *ctx)
+{
+	struct vbd *v = ctx, *other;
+
+	if (!v->devices)
+		return;
+	TAILQ_FOREACH(other, &v->devices->list, link)
+		if (sibling(v, other))
+			resource_sibling_used(other->resource, other);
+}
+
+void vbd_outdated(void *ctx, const char *why)
+{
+	struct vbd *v = ctx, *other;
+
+	if (!v->devices)
+		return;
+	vbd_say(v, why);
+	TAILQ_FOREACH(other, &v->devices->list, link)
+		if (sibling(v, other))
+			resource_outdate(other->resource, why, other);
+}
