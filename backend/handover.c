@@ -40,11 +40,11 @@ static const unsigned int attachment_table[ATTACHMENT_STATE_COUNT][ATTACHMENT_EV
 	/*               CLAIM     RESERVE    GRANT     REFUSE ACTIVATE    TOKEN   GIVE         OUTDATE RELEASE    RELEASED */
 	ROW(NONE,        CLAIMING, RESERVING, NEVER,    NEVER, NEVER,      NEVER,  NEVER,       NEVER,  NEVER,     NEVER),
 	ROW(CLAIMING,    NEVER,    NEVER,     CLAIMED,  NONE,  NEVER,      NEVER,  NEVER,       NEVER,  NONE,      NEVER),
-	ROW(CLAIMED,     NEVER,    NEVER,     NEVER,    NEVER, ACTIVE,     NEVER,  NEVER,       STALE,  RELEASING, NEVER),
+	ROW(CLAIMED,     NEVER,    NEVER,     NEVER,    NEVER, ACTIVE,     NEVER,  HANDED_OVER, STALE,  RELEASING, NEVER),
 	ROW(RESERVING,   NEVER,    NEVER,     RESERVED, NONE,  NEVER,      NEVER,  NEVER,       NEVER,  NONE,      NEVER),
 	ROW(RESERVED,    NEVER,    NEVER,     NEVER,    NEVER, COMMITTING, NEVER,  NEVER,       STALE,  RELEASING, NEVER),
 	ROW(COMMITTING,  NEVER,    NEVER,     NEVER,    NEVER, COMMITTING, ACTIVE, NEVER,       STALE,  RELEASING, NEVER),
-	ROW(ACTIVE,      NEVER,    NEVER,     NEVER,    NEVER, ACTIVE,     NEVER,  HANDED_OVER, NEVER,  RELEASING, NEVER),
+	ROW(ACTIVE,      NEVER,    NEVER,     NEVER,    NEVER, ACTIVE,     NEVER,  HANDED_OVER, STALE,  RELEASING, NEVER),
 	ROW(HANDED_OVER, NEVER,    NEVER,     NEVER,    NEVER, HANDED_OVER, ACTIVE, NEVER,      STALE,  RELEASING, NEVER),
 	ROW(STALE,       NEVER,    NEVER,     NEVER,    NEVER, NEVER,      NEVER,  NEVER,       NEVER,  RELEASING, NEVER),
 	ROW(RELEASING,   NEVER,    NEVER,     NEVER,    NEVER, NEVER,      NEVER,  NEVER,       NEVER,  NEVER,     NONE),
@@ -67,7 +67,7 @@ static void attachment_set(struct replicate *r, enum attachment_state next, cons
 	r->guest = (struct claimant){ .who = "" };
 	r->kept = (struct attachment){ .served = 0 };
 	r->stale_why[0] = '\0';
-	r->guest_used = r->want_back = false;
+	r->guest_asked = r->guest_ready = r->want_back = false;
 }
 
 bool attachment_event(struct replicate *r, enum attachment_event event)
@@ -238,7 +238,7 @@ static void claim_late(struct replicate *r)
 
 static bool current(const struct replicate *r)
 {
-	return !r->kept.stale && r->kept.served >= r->wanted.base;
+	return !r->kept.stale && (!r->kept.served || r->kept.served >= r->wanted.base);
 }
 
 void hold(struct replicate *r)
@@ -348,7 +348,7 @@ static bool unused(const struct replicate *r)
  * own copy of the guest is gone; until then the question is kept. */
 static void answer_want_back(struct replicate *r)
 {
-	if (r->wanted.token == TOKEN_NONE || !unused(r))
+	if (r->wanted.token == TOKEN_HELD && !unused(r))
 		r->peer_want.asked = false; /* USED tells the partner that its copy is stale */
 	else if (token_held(r) && no_guest(r))
 		token_give(r);
@@ -375,7 +375,7 @@ static void answer_want(struct replicate *r)
 void want_back_advance(struct replicate *r)
 {
 	if (r->want_back && r->attachment == ATTACHMENT_HANDED_OVER && r->connection == CONNECTION_CONNECTED &&
-	    !r->want_sent)
+	    !r->want_sent && !r->step_version[STEP_GIVE]) /* GIVE first */
 		send_want(r, true);
 }
 
@@ -469,6 +469,7 @@ static void serve(struct replicate *r, enum attachment_event event)
 	if (!attachment_event(r, event))
 		return;
 	r->kept = (struct attachment){ .served = r->wanted.epoch };
+	r->guest_asked = r->guest_ready = false;
 	attachment_kept(r);
 }
 
@@ -516,23 +517,71 @@ bool replicate_request(struct replicate *r, uint64_t now_ms)
 	if (replicate_ready(r))
 		return true;
 	if (r->attachment != ATTACHMENT_ACTIVE || r->connection != CONNECTION_CONNECTED || !token_held(r) ||
-	    r->step_version[STEP_USE] || (!unused(r) && r->wanted.flags & SB_IN_USE))
+	    r->step_version[STEP_USE] || r->write_error || (!unused(r) && r->wanted.flags & SB_IN_USE))
 		return false;
 	r->now_ms = now_ms;
-	if (unused(r))
-		r->ops->used(r->ctx);
+	if (unused(r) && !r->guest_ready) { /* R10: the tokens of its other disks first */
+		if (!r->guest_asked)
+			r->ops->used(r->ctx);
+		r->guest_asked = true;
+		return false;
+	}
 	r->wanted.flags |= SB_IN_USE;
 	use(r);
 	replicate_settle(r);
 	return false;
 }
 
+void replicate_guest_ready(struct replicate *r, uint64_t now_ms)
+{
+	r->now_ms = now_ms;
+	if (r->attachment != ATTACHMENT_ACTIVE || !r->guest_asked)
+		return;
+	r->guest_ready = true;
+	r->ops->resume(r->ctx);
+	replicate_settle(r);
+}
+
+static void sibling_answer(struct replicate *r, int rc)
+{
+	r->sibling_waits = false;
+	r->ops->sibling_ready(r->ctx, rc);
+}
+
+/* Another disk of our guest is about to be used: our token has to be here and to count as used (R10). */
+static void sibling_advance(struct replicate *r)
+{
+	if (!r->sibling_waits)
+		return;
+	switch (r->attachment) {
+	case ATTACHMENT_RESERVED:
+	case ATTACHMENT_COMMITTING:
+	case ATTACHMENT_CLAIMED:
+	case ATTACHMENT_ACTIVE:
+	case ATTACHMENT_HANDED_OVER:
+		break;
+	default:
+		sibling_answer(r, r->attachment == ATTACHMENT_STALE ? -ESTALE : -ECANCELED);
+		return;
+	}
+	if (token_held(r) && !unused(r)) {
+		if (r->durable.base == r->durable.epoch)
+			sibling_answer(r, 0);
+	} else if (token_held(r)) {
+		use(r);
+	} else if (r->attachment == ATTACHMENT_RESERVED) {
+		commit_ask(r);
+	} else if (r->attachment == ATTACHMENT_HANDED_OVER) {
+		r->want_back = true;
+		want_back_advance(r);
+	}
+}
+
 void replicate_sibling_used(struct replicate *r, uint64_t now_ms)
 {
 	r->now_ms = now_ms;
-	r->guest_used = true;
-	if (token_held(r) && unused(r) && r->attachment != ATTACHMENT_NONE)
-		use(r);
+	r->sibling_waits = true;
+	sibling_advance(r);
 	replicate_settle(r);
 }
 
@@ -567,6 +616,7 @@ static void release(struct replicate *r)
 			reserve_release(r);
 		attachment_event(r, EVENT_RELEASE);
 		r->step_version[STEP_USE] = 0;
+		sibling_advance(r);
 		requests_drop_queued(r);
 		handover_drained(r);
 		break;
@@ -611,8 +661,8 @@ void replicate_yield(struct replicate *r, uint64_t now_ms)
 /* R9: the guest is gone, and the partner was granted the disk: it need not ask. */
 static void give_reserved(struct replicate *r)
 {
-	if (r->durable.reservation && token_held(r) && r->attachment == ATTACHMENT_NONE && !r->left &&
-	    r->connection == CONNECTION_CONNECTED)
+	if (r->durable.reservation && token_held(r) && !r->left && r->connection == CONNECTION_CONNECTED &&
+	    (r->attachment == ATTACHMENT_NONE || r->attachment == ATTACHMENT_CLAIMING))
 		token_give(r);
 }
 
@@ -640,8 +690,6 @@ static void step_taken(struct replicate *r)
 		r->want_back = false;
 		unhold(r);
 	}
-	if (r->guest_used && unused(r) && r->attachment != ATTACHMENT_NONE)
-		use(r); /* R10: another disk of this guest was used while the token was on its way */
 	give_back(r);
 }
 
@@ -657,6 +705,15 @@ static void step_release(struct replicate *r)
 	} else if (!r->parking) {
 		give_back(r);
 	}
+}
+
+/* Whatever waits for the token, its durable state, or the end of an attachment. */
+void token_advance(struct replicate *r)
+{
+	claim_advance(r);
+	answer_want(r);
+	want_back_advance(r);
+	sibling_advance(r);
 }
 
 void handover_step(struct replicate *r, enum step step)
@@ -680,21 +737,20 @@ void handover_step(struct replicate *r, enum step step)
 		reserve_step(r, step);
 		break;
 	}
-	claim_advance(r);
-	answer_want(r);
-	want_back_advance(r);
+	token_advance(r);
 }
 
 void handover_connected(struct replicate *r)
 {
-	if (r->give_again && r->durable.token == TOKEN_GIVEN)
-		send_give(r);
+	if (r->durable.token == TOKEN_GIVEN && r->durable.epoch > r->peer.epoch)
+		send_give(r); /* again */
 	if (token_held(r) && r->durable.base == r->durable.epoch)
 		send_used(r);
 	give_reserved(r);
 	if (r->attachment == ATTACHMENT_COMMITTING)
 		commit_ask(r);
 	want_back_advance(r);
+	sibling_advance(r);
 	claim_advance(r);
 }
 

@@ -137,14 +137,11 @@ static void settle_now(struct replicate *r)
 	fill_hello(r, &own);
 	switch (settle(&self, &peer, r->why, sizeof(r->why))) {
 	case SETTLE_KEEP:
+	case SETTLE_GIVE_AGAIN: /* handover_connected() does */
 		superblock_want(r, STEP_READY);
 		break;
 	case SETTLE_ADOPT:
 		adopt(r);
-		break;
-	case SETTLE_GIVE_AGAIN:
-		r->give_again = true;
-		superblock_want(r, STEP_READY);
 		break;
 	case SETTLE_PAIR_LEAD:
 		lead_pair(r);
@@ -249,7 +246,7 @@ void handshake_step(struct replicate *r, enum step step)
 void handshake_lost(struct replicate *r, const char *why)
 {
 	snprintf(r->why, sizeof(r->why), "%s", why);
-	r->peer_current = r->ready_sent = r->ready_received = r->give_again = false;
+	r->peer_current = r->ready_sent = r->ready_received = false;
 	r->step_version[STEP_READY] = r->step_version[STEP_PAIR] = 0;
 	connection_event(r, EVENT_LOST);
 }

@@ -80,7 +80,8 @@ static uint64_t act_random(void *ctx)
 static const struct replicate_ops core_ops = {
 	/* clang-format off */
 	act_disk, act_send, act_write_superblock, act_complete, act_disconnect, act_claimed, act_activated,
-	act_released, act_record, act_hold, act_unhold, act_quiet, act_look_suspended, act_used, act_outdated,
+	act_released, act_record, act_hold, act_unhold, act_quiet, act_look_suspended, act_used,
+	act_sibling_ready, act_outdated,
 	act_resume, act_changed, act_random,
 	/* clang-format on */
 };
@@ -357,6 +358,7 @@ static void dispose(struct resource *r)
 
 	r->claim_call = NULL;
 	call_answer(claim, -ESHUTDOWN, "the daemon is being stopped");
+	act_sibling_ready(r, -ESHUTDOWN);
 	if (r->transport)
 		transport_free(r->transport);
 	if (r->core)

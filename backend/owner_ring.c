@@ -339,6 +339,15 @@ void act_used(void *ctx)
 	post_note(ctx, &(struct note){ .what = NOTE_USED });
 }
 
+void act_sibling_ready(void *ctx, int rc)
+{
+	struct resource *r = ctx;
+	struct call *call = r->sibling_call;
+
+	r->sibling_call = NULL;
+	call_answer(call, rc, "");
+}
+
 void act_outdated(void *ctx, const char *why)
 {
 	struct note note = { .what = NOTE_OUTDATED };
@@ -462,14 +471,25 @@ void owner_suspended(struct resource *r, struct call *call)
 
 void owner_sibling_used(struct resource *r, struct call *call)
 {
-	if (r->core && r->holder == call->ctx)
-		replicate_sibling_used(r->core, now(r));
+	if (!r->core || r->holder != call->holder) {
+		call_answer(call, -ECANCELED, ""); /* released meanwhile */
+		return;
+	}
+	act_sibling_ready(r, -ECANCELED); /* an earlier question */
+	r->sibling_call = call;
+	replicate_sibling_used(r->core, now(r));
+}
+
+void owner_guest_ready(struct resource *r, struct call *call)
+{
+	if (r->core && r->holder == call->holder)
+		replicate_guest_ready(r->core, now(r));
 	call_answer(call, 0, "");
 }
 
 void owner_outdate(struct resource *r, struct call *call)
 {
-	if (r->core && r->holder == call->ctx)
+	if (r->core && r->holder == call->holder)
 		replicate_outdate(r->core, call->answer_why, now(r));
 	call_answer(call, 0, "");
 }

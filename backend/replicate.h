@@ -112,8 +112,12 @@ struct replicate_ops {
 	/* Is the attached guest the virtual machine `uuid`, and is it suspended? Answered by
 	 * replicate_suspended() with the same `query`. */
 	void (*look_suspended)(void *ctx, uint64_t query, const uint8_t *uuid);
-	/* For the guest's other disks: it is about to use this one's token; its copy here is stale. */
+	/* The guest is about to execute its first request with this token: replicate_sibling_used() for
+	 * each of its other disks, and when all of them are ready, replicate_guest_ready(). */
 	void (*used)(void *ctx);
+	/* the answer to replicate_sibling_used(): 0, -ESTALE, or -ECANCELED: there is no guest any more */
+	void (*sibling_ready)(void *ctx, int rc);
+	/* the guest's copy here is stale: replicate_outdate() for its other disks */
 	void (*outdated)(void *ctx, const char *why);
 	/* replicate_request() may succeed, or get further: look at the ring again. */
 	void (*resume)(void *ctx);
@@ -171,7 +175,9 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 void replicate_resumed(struct replicate *r, uint64_t now_ms);
 /* quiet() may have become true */
 void replicate_quiet(struct replicate *r, uint64_t now_ms);
-/* Another disk of the same guest: used() or outdated() happened there. */
+/* Several disks of one guest (R10). The others are ready: the first request may be executed. */
+void replicate_guest_ready(struct replicate *r, uint64_t now_ms);
+/* used() or outdated() happened at another disk of the same guest */
 void replicate_sibling_used(struct replicate *r, uint64_t now_ms);
 void replicate_outdate(struct replicate *r, const char *why, uint64_t now_ms);
 

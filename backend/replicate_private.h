@@ -53,7 +53,7 @@ struct replicate {
 	uint64_t connection_since_ms;
 	struct packet_hello peer;
 	bool peer_known, peer_current; /* a HELLO ever; this connection's HELLO */
-	bool ready_sent, ready_received, give_again;
+	bool ready_sent, ready_received;
 	char why[REPLICATE_TEXT];
 
 	/* Attachment and token (handover.c). */
@@ -66,16 +66,17 @@ struct replicate {
 		bool asked, back;
 		uint64_t nonce;
 	} peer_want;
+	/* R10: the tokens of the guest's other disks were asked for, are here; the same the other way round */
+	bool guest_asked, guest_ready, sibling_waits;
 	bool partner_ring; /* the partner gave us the token while a guest's ring was attached there */
 
 	/* Hand-over of a running guest (reserve.c): as destination, */
 	bool reserve_sent, commit_sent;
-	uint64_t reserve_nonce;
-	bool guest_used; /* another disk of the arriving guest has used its token */
+	uint64_t reserve_nonce; /* grows */
 	char stale_why[REPLICATE_TEXT];
 	/* as source. */
 	struct {
-		bool looking; /* look_suspended() is under way */
+		bool looking, granted; /* look_suspended() is under way; the reservation is this one's */
 		uint64_t query, nonce;
 		char who[WIRE_TEXT + 1];
 	} asked;		 /* the partner's last RESERVE on this connection */
@@ -154,6 +155,7 @@ enum attachment_event {
 bool attachment_event(struct replicate *r, enum attachment_event event);
 void claim_refuse(struct replicate *r, int rc, const char *why);
 void token_give(struct replicate *r);	     /* R4's write; GIVE follows */
+void token_advance(struct replicate *r);
 void attachment_kept(struct replicate *r); /* r->kept was changed: let it be recorded */
 void hold(struct replicate *r);		     /* the guest's ring */
 void unhold(struct replicate *r);

@@ -84,15 +84,20 @@ void outdate_overtaken(struct replicate *r)
 		outdate(r, "the guest has run on %s since", r->cfg.peer_host);
 }
 
+/* Served, and nothing has been executed with this token. */
+static bool never_used(const struct replicate *r)
+{
+	return r->attachment == ATTACHMENT_ACTIVE && r->wanted.base < r->wanted.epoch;
+}
+
 void replicate_outdate(struct replicate *r, const char *why, uint64_t now_ms)
 {
 	r->now_ms = now_ms;
-	if (r->wanted.token != TOKEN_HELD) {
-		if (arriving(r))
-			send_reservation(r, PACKET_ENDED, r->kept.reserved);
-		if (arriving(r) || r->attachment == ATTACHMENT_HANDED_OVER)
-			outdate(r, "another disk of this guest: %s", why);
-	}
+	if (arriving(r) && r->wanted.token != TOKEN_HELD)
+		send_reservation(r, PACKET_ENDED, r->kept.reserved);
+	if (arriving(r) || r->attachment == ATTACHMENT_HANDED_OVER || never_used(r))
+		outdate(r, "another disk of this guest: %s", why);
+	token_advance(r);
 	replicate_settle(r);
 }
 
@@ -113,8 +118,7 @@ void reserve_ask(struct replicate *r)
 	if (r->reserve_sent)
 		return;
 	r->reserve_sent = true;
-	r->reserve_nonce = r->ops->random(r->ctx);
-	p.reserve.nonce = r->reserve_nonce;
+	p.reserve.nonce = ++r->reserve_nonce;
 	memcpy(p.reserve.uuid, r->guest.uuid, sizeof(p.reserve.uuid));
 	snprintf(p.reserve.who, sizeof(p.reserve.who), "%s", r->guest.who);
 	r->ops->send(r->ctx, &p, NULL);
@@ -192,7 +196,7 @@ static bool unable(const struct replicate *r, char *why, size_t size)
 	else if (r->attachment == ATTACHMENT_NONE || r->attachment == ATTACHMENT_RELEASING)
 		snprintf(why, size, "no guest has %s on %s, so none can be arriving from there", r->cfg.name,
 			 r->cfg.self_host);
-	else if (r->attachment != ATTACHMENT_ACTIVE)
+	else if (r->attachment != ATTACHMENT_ACTIVE && r->attachment != ATTACHMENT_CLAIMED)
 		snprintf(why, size, "%s on %s is not being served: %.120s is %s", r->cfg.name, r->cfg.self_host,
 			 r->guest.who, attachment_state_name(r->attachment));
 	else if (r->commit_waits)
@@ -215,22 +219,24 @@ static void send_grant(struct replicate *r)
 
 static void refuse_reserve(struct replicate *r, const char *why)
 {
-	r->asked.looking = false;
+	r->asked.looking = r->asked.granted = false;
 	say(r, "reservation for %s on %s refused: %s", r->asked.who, r->cfg.peer_host, why);
 	send_refusal(r, PACKET_RESERVE_REFUSE, r->asked.nonce, why);
-	r->asked.nonce = 0;
 }
 
 static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 {
 	char why[WIRE_TEXT];
 
+	if (p->nonce < r->asked.nonce)
+		return; /* a late repetition: a newer one has been answered */
 	if (p->nonce == r->asked.nonce) { /* a repetition: the same answer, if there is one already */
-		if (!r->asked.looking && r->durable.reservation && r->wanted.reservation == r->durable.reservation)
+		if (r->asked.granted && r->durable.reservation && r->wanted.reservation == r->durable.reservation)
 			send_grant(r);
 		return;
 	}
 	r->asked.nonce = p->nonce;
+	r->asked.granted = false;
 	snprintf(r->asked.who, sizeof(r->asked.who), "%s", p->who);
 	if (unable(r, why, sizeof(why))) {
 		refuse_reserve(r, why);
@@ -260,6 +266,7 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 		unhold_unreserved(r);
 	} else {
 		r->asked.looking = false;
+		r->asked.granted = true;
 		do /* 0 means none */
 			r->wanted.reservation = r->ops->random(r->ctx);
 		while (!r->wanted.reservation);
@@ -285,7 +292,7 @@ void replicate_resumed(struct replicate *r, uint64_t now_ms)
 		return;
 	if (r->wanted.token == TOKEN_HELD) {
 		say(r, "%s was resumed here: no hand-over", r->guest.who);
-		if (r->asked.looking)
+		if (r->asked.looking || r->step_version[STEP_RESERVED])
 			refuse_reserve(r, "the guest was resumed at its source");
 		reservation_over(r, r->wanted.reservation);
 	} else if (r->attachment == ATTACHMENT_HANDED_OVER) {
@@ -312,9 +319,10 @@ static void on_commit(struct replicate *r, uint64_t id)
 
 void commit_advance(struct replicate *r)
 {
-	bool ready = r->attachment == ATTACHMENT_ACTIVE || r->attachment == ATTACHMENT_NONE;
-
-	if (r->commit_waits && ready && token_held(r) && !r->left && !r->guest_count && r->ops->quiet(r->ctx))
+	if (!r->commit_waits || !token_held(r) || r->left || r->guest_count ||
+	    r->attachment == ATTACHMENT_RELEASING) /* that gives the token by itself */
+		return;
+	if (r->attachment == ATTACHMENT_STALE || r->ops->quiet(r->ctx))
 		token_give(r);
 }
 
@@ -362,7 +370,7 @@ void reserve_packet(struct replicate *r, const struct packet *p)
 void reserve_step(struct replicate *r, enum step step)
 {
 	if (step == STEP_RESERVED) {
-		if (r->asked.nonce && r->connection == CONNECTION_CONNECTED)
+		if (r->asked.granted && r->connection == CONNECTION_CONNECTED)
 			send_grant(r);
 		return;
 	}
@@ -375,9 +383,8 @@ void reserve_lost(struct replicate *r)
 {
 	r->reserve_sent = r->commit_sent = false;
 	r->commit_waits = false;
-	if (r->asked.looking) {
-		r->asked.looking = false;
+	if (r->asked.looking)
 		unhold_unreserved(r);
-	}
+	r->asked.looking = r->asked.granted = false;
 	r->asked.nonce = 0;
 }

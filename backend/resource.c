@@ -155,34 +155,55 @@ static void ignore_reply(void *ctx, int rc, const char *why)
 	(void)why;
 }
 
-static void tell(struct resource *r, void (*work)(struct resource *, struct call *), uint64_t query, int rc,
-		 const char *why, void *ctx)
+static struct call *tell_new(struct resource *r, void (*work)(struct resource *, struct call *), const void *holder,
+			     const char *why)
 {
-	struct call *call = call_new(r, work, ignore_reply, ctx);
+	struct call *call = call_new(r, work, ignore_reply, NULL);
 
 	if (!call) {
 		log_error(r->name, "out of memory: a step of a hand-over is lost");
-		return;
+		return NULL;
 	}
-	call->query = query;
-	call->answer = rc;
+	call->holder = holder;
 	snprintf(call->answer_why, sizeof(call->answer_why), "%s", why);
-	call_post(call);
+	return call;
 }
 
 void resource_suspended(struct resource *r, uint64_t query, int rc, const char *why)
 {
-	tell(r, owner_suspended, query, rc, why, NULL);
+	struct call *call = tell_new(r, owner_suspended, NULL, why);
+
+	if (!call)
+		return;
+	call->query = query;
+	call->answer = rc;
+	call_post(call);
 }
 
-void resource_sibling_used(struct resource *r, void *ctx)
+void resource_sibling_used(struct resource *r, const void *holder, resource_reply_fn *reply, void *ctx)
 {
-	tell(r, owner_sibling_used, 0, 0, "", ctx);
+	struct call *call = call_or_refuse(r, owner_sibling_used, reply, ctx);
+
+	if (!call)
+		return;
+	call->holder = holder;
+	call_post(call);
 }
 
-void resource_outdate(struct resource *r, const char *why, void *ctx)
+void resource_guest_ready(struct resource *r, const void *holder)
 {
-	tell(r, owner_outdate, 0, 0, why, ctx);
+	struct call *call = tell_new(r, owner_guest_ready, holder, "");
+
+	if (call)
+		call_post(call);
+}
+
+void resource_outdate(struct resource *r, const void *holder, const char *why)
+{
+	struct call *call = tell_new(r, owner_outdate, holder, why);
+
+	if (call)
+		call_post(call);
 }
 
 uint32_t resource_left(const struct resource *r)
@@ -192,8 +213,12 @@ uint32_t resource_left(const struct resource *r)
 
 void resource_nobody_left(struct resource *r)
 {
+	struct call *call = tell_new(r, owner_nobody_left, NULL, "");
+
+	if (!call)
+		return;
 	r->left_domid = 0;
-	tell(r, owner_nobody_left, 0, 0, "", NULL);
+	call_post(call);
 }
 
 void resource_status(struct resource *r, resource_status_fn *reply, void *ctx)

@@ -30,8 +30,8 @@ struct resource_events {
 	/* The partner asks for the guest. Is it the virtual machine `uuid` (UUID_BYTES), and suspended?
 	 * To be answered with resource_suspended(). */
 	void (*look_suspended)(void *ctx, uint64_t query, const uint8_t *uuid);
-	/* docs/HANDOVER.md, R10: to be told to the guest's other disks by resource_sibling_used() and
-	 * resource_outdate() */
+	/* docs/HANDOVER.md, R10: to be told to the guest's other disks by resource_sibling_used() (and when all
+	 * have answered, resource_guest_ready() here) and by resource_outdate() */
 	void (*used)(void *ctx);
 	void (*outdated)(void *ctx, const char *why);
 };
@@ -69,9 +69,12 @@ void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void
 
 /* The answer to look_suspended(): rc 0, or negative errno with words. */
 void resource_suspended(struct resource *r, uint64_t query, int rc, const char *why);
-/* Another disk of the guest that the holder `ctx` is: a request of it runs; its copy here is stale. */
-void resource_sibling_used(struct resource *r, void *ctx);
-void resource_outdate(struct resource *r, const char *why, void *ctx);
+/* `holder` is the ctx of the granted claim; for another one nothing is done. Another disk of its guest is about to be
+ * used: replies when this one's token is here and counts as used, or negative errno when it never will. Everything is
+ * ready for the first request of this one. Another disk's copy of the guest is stale. */
+void resource_sibling_used(struct resource *r, const void *holder, resource_reply_fn *reply, void *ctx);
+void resource_guest_ready(struct resource *r, const void *holder);
+void resource_outdate(struct resource *r, const void *holder, const char *why);
 
 /* Whether an earlier daemon left this guest's ring such that another one may serve it: with nothing
  * unanswered in it (an orderly stop, or a hand-over). If not, a ring that was served before must not be served again. */

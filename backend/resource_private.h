@@ -44,6 +44,7 @@ struct call {
 	struct resource_claim claim;
 	struct ring_params params; /* ring_connect */
 	bool read_only, force;
+	const void *holder;		/* whom it is about: nothing is done if somebody else holds the claim */
 	uint64_t query;			/* resource_suspended(), */
 	int answer;			/* its result, */
 	char answer_why[RESOURCE_TEXT]; /* and its words; also resource_outdate()'s */
@@ -100,7 +101,7 @@ struct resource {
 	const struct resource_events *events; /* the holder's */
 	void *events_ctx;
 	const void *holder; /* ctx of the granted claim: only its own release ends it */
-	struct call *claim_call, *connect_call, *stop_call;
+	struct call *claim_call, *connect_call, *sibling_call, *stop_call;
 	uint64_t stop_deadline_ms;
 	bool stopping, ended;
 };
@@ -118,6 +119,7 @@ void owner_ring_connect(struct resource *r, struct call *call);
 void owner_ring_disconnect(struct resource *r, struct call *call);
 void owner_suspended(struct resource *r, struct call *call);
 void owner_sibling_used(struct resource *r, struct call *call);
+void owner_guest_ready(struct resource *r, struct call *call);
 void owner_outdate(struct resource *r, struct call *call);
 void owner_nobody_left(struct resource *r, struct call *call);
 
@@ -137,6 +139,7 @@ void act_unhold(void *ctx);
 bool act_quiet(void *ctx);
 void act_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid);
 void act_used(void *ctx);
+void act_sibling_ready(void *ctx, int rc);
 void act_outdated(void *ctx, const char *why);
 
 void resource_set_features(struct resource *r, const struct features *f);

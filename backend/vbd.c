@@ -52,6 +52,7 @@ void vbd_free(struct vbd *v)
 {
 	struct waiter *w;
 
+	vbd_question_drop(v);
 	while ((w = STAILQ_FIRST(&v->waiters))) {
 		STAILQ_REMOVE_HEAD(&v->waiters, link);
 		free(w);

@@ -63,6 +63,7 @@ struct vbd {
 	bool claim_pending, connect_pending, detach_pending, release_pending;
 	bool attached;
 	struct ring_params ring, seen;		/* attached or being attached; last read from the frontend */
+	struct vbd_question *question;		/* vbd_handover.c: the first request waits for other disks */
 	resource_reply_fn *add_reply;
 	void *add_ctx;
 	STAILQ_HEAD(, waiter) waiters;
@@ -110,5 +111,6 @@ bool name_is_incoming(const char *name);
 void vbd_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid);
 void vbd_used(void *ctx);
 void vbd_outdated(void *ctx, const char *why);
+void vbd_question_drop(struct vbd *v);
 
 #endif

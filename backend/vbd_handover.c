@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/domain.h"
@@ -45,7 +46,8 @@ bool name_is_incoming(const char *name)
 	return length > tail && !strcmp(name + length - tail, INCOMING);
 }
 
-static void read_uuid(struct vbd *v, uint8_t *uuid)
+/* The text behind the last '/' of "/vm/UUID", and the UUID; zero and "" where they are not known. */
+static void read_uuid(struct vbd *v, char *text, size_t size, uint8_t *uuid)
 {
 	char path[64], vm[64] = "";
 	const char *slash;
@@ -55,31 +57,28 @@ static void read_uuid(struct vbd *v, uint8_t *uuid)
 	if (v->devices->store)
 		store_read(v->devices->store, path, "vm", vm, sizeof(vm));
 	slash = strrchr(vm, '/');
-	if (slash && !uuid_parse(slash + 1, uuid))
+	snprintf(text, size, "%s", slash ? slash + 1 : "");
+	if (!uuid_parse(text, uuid))
 		memset(uuid, 0, UUID_BYTES);
 }
 
 /* "guest NAME (uuid U)", as far as xenstore knows. */
 void vbd_claimant(struct vbd *v, struct claimant *c)
 {
-	char path[64], vm[64] = "", name[sizeof(v->guest)] = "";
-	const char *uuid;
+	char path[64], uuid[64], name[sizeof(v->guest)] = "";
 
 	*c = (struct claimant){ .who = "" };
 	snprintf(path, sizeof(path), "/local/domain/%u", v->domid);
-	if (v->devices->store) {
+	if (v->devices->store)
 		store_read(v->devices->store, path, "name", name, sizeof(name));
-		store_read(v->devices->store, path, "vm", vm, sizeof(vm));
-	}
 	if (*name)
 		snprintf(v->guest, sizeof(v->guest), "%s", name);
 	else
 		snprintf(v->guest, sizeof(v->guest), "domain %u", v->domid);
 	c->incoming = name_is_incoming(name);
-	read_uuid(v, c->uuid);
-	uuid = strrchr(vm, '/');
-	if (uuid && uuid[1])
-		snprintf(c->who, sizeof(c->who), "guest %s (uuid %s)", v->guest, uuid + 1);
+	read_uuid(v, uuid, sizeof(uuid), c->uuid);
+	if (*uuid)
+		snprintf(c->who, sizeof(c->who), "guest %s (uuid %s)", v->guest, uuid);
 	else
 		snprintf(c->who, sizeof(c->who), "guest %s", v->guest);
 }
@@ -90,12 +89,13 @@ static int look(struct vbd *v, const uint8_t *uuid, char *why, size_t size)
 {
 	static const uint8_t unknown[UUID_BYTES];
 	uint8_t own[UUID_BYTES];
+	char text[64];
 
 	if (!v->devices || !v->devices->store) {
 		snprintf(why, size, "xenstored does not answer at the source");
 		return -EAGAIN;
 	}
-	read_uuid(v, own);
+	read_uuid(v, text, sizeof(text), own);
 	if (!memcmp(uuid, unknown, UUID_BYTES) || memcmp(uuid, own, UUID_BYTES)) {
 		snprintf(why, size, "it is in use at the source by guest %.80s, which is another virtual machine", v->guest);
 		return -EBUSY;
@@ -123,15 +123,60 @@ static bool sibling(const struct vbd *v, const struct vbd *other)
 	       (other->claim == CLAIM_GRANTED || other->claim == CLAIM_DONE);
 }
 
+/* A first request waits for the answers of the guest's other disks. */
+struct vbd_question {
+	struct vbd *asker; /* NULL: it is gone, or has asked anew */
+	unsigned int waits;
+};
+
+void vbd_question_drop(struct vbd *v)
+{
+	if (v->question)
+		v->question->asker = NULL;
+	v->question = NULL;
+}
+
+/* What a disk answers that has no guest any more, or a stale one, needs no regard here: then there is nothing to
+ * wait for, or this disk becomes stale too. */
+static void sibling_answered(void *ctx, int rc, const char *why)
+{
+	struct vbd_question *q = ctx;
+	struct vbd *v = q->asker;
+
+	(void)rc;
+	(void)why;
+	if (--q->waits)
+		return;
+	if (v) {
+		v->question = NULL;
+		if (v->resource)
+			resource_guest_ready(v->resource, v);
+	}
+	free(q);
+}
+
 void vbd_used(void *ctx)
 {
 	struct vbd *v = ctx, *other;
+	struct vbd_question *q;
 
-	if (!v->devices)
+	if (!v->devices || !v->resource)
 		return;
+	q = calloc(1, sizeof(*q));
+	if (!q) {
+		log_error(v->object, "out of memory: the first request of this guest waits; restart drbdxd");
+		return;
+	}
+	vbd_question_drop(v);
+	v->question = q;
+	q->asker = v;
+	q->waits = 1; /* our own, so that an answer at once is not the last one */
 	TAILQ_FOREACH(other, &v->devices->list, link)
-		if (sibling(v, other))
-			resource_sibling_used(other->resource, other);
+		if (sibling(v, other)) {
+			q->waits++;
+			resource_sibling_used(other->resource, other, sibling_answered, q);
+		}
+	sibling_answered(q, 0, "");
 }
 
 void vbd_outdated(void *ctx, const char *why)
@@ -143,5 +188,5 @@ void vbd_outdated(void *ctx, const char *why)
 	vbd_say(v, why);
 	TAILQ_FOREACH(other, &v->devices->list, link)
 		if (sibling(v, other))
-			resource_outdate(other->resource, why, other);
+			resource_outdate(other->resource, other, why);
 }

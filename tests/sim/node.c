@@ -112,6 +112,28 @@ static void op_outdated(void *ctx, const char *why)
 	(void)why;
 }
 
+static void guest_ready_event(struct sim *s, struct event *e)
+{
+	struct node *n = e->node;
+
+	replicate_guest_ready(n->core, sim_ms(s));
+	node_settle(n);
+}
+
+/* A guest with one disk: there is nobody else to ask. */
+static void op_used(void *ctx)
+{
+	struct node *n = ctx;
+
+	sim_mortal(sim_in(n->sim, sim_random(n->sim, 500), guest_ready_event, n));
+}
+
+static void op_sibling_ready(void *ctx, int rc)
+{
+	(void)ctx;
+	(void)rc;
+}
+
 static void op_resume(void *ctx)
 {
 	struct node *n = ctx;
@@ -148,7 +170,8 @@ static const struct replicate_ops ops = {
 	.unhold = op_hold,
 	.quiet = op_quiet,
 	.look_suspended = op_look_suspended,
-	.used = op_hold,
+	.used = op_used,
+	.sibling_ready = op_sibling_ready,
 	.outdated = op_outdated,
 	.resume = op_resume,
 	.changed = op_changed,

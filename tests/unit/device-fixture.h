@@ -29,7 +29,7 @@ struct resource {
 	char who[256];
 	struct resource_claim asked;	/* the last claim */
 	struct { unsigned int n; uint64_t query; int rc; char why[RESOURCE_TEXT]; } suspended;
-	unsigned int sibling_used, outdated;
+	unsigned int sibling_used, guest_ready, outdated;
 	struct ring_params ring;
 	bool read_only, mapped, claimed;
 	const struct resource_events *events;
@@ -85,16 +85,23 @@ void resource_suspended(struct resource *r, uint64_t query, int rc, const char *
 	snprintf(r->suspended.why, sizeof(r->suspended.why), "%s", why);
 }
 
-void resource_sibling_used(struct resource *r, void *ctx)
+void resource_sibling_used(struct resource *r, const void *holder, resource_reply_fn *reply, void *ctx)
 {
-	(void)ctx;
+	(void)holder;
 	r->sibling_used++;
+	reply(ctx, 0, "");
 }
 
-void resource_outdate(struct resource *r, const char *why, void *ctx)
+void resource_guest_ready(struct resource *r, const void *holder)
+{
+	(void)holder;
+	r->guest_ready++;
+}
+
+void resource_outdate(struct resource *r, const void *holder, const char *why)
 {
 	(void)why;
-	(void)ctx;
+	(void)holder;
 	r->outdated++;
 }
 
