@@ -24,6 +24,7 @@ enum {
 
 struct ctl {
 	const char *config_path, *socket_path;
+	const char *ssh_command;	/* as xl's: by which a host is reached */
 	uint64_t deadline_ms;		/* on call_now_ms()'s clock */
 	bool json, assume_clean, force;
 	char **names;			/* operands */
@@ -52,6 +53,7 @@ int verb_up(const struct ctl *ctl);
 int verb_down(const struct ctl *ctl);
 int verb_create_md(const struct ctl *ctl);
 int verb_check(const struct ctl *ctl);
+int verb_migrate_check(const struct ctl *ctl);
 
 /* render.c: the status as a table and, below it, in words what needs attention. `document`: what the daemon
  * answered. */

@@ -17,8 +17,9 @@
 #define DRBDX_VERSION "0.1.0"
 #endif
 #define TIMEOUT_SECONDS 10u
+#define HOST_TIMEOUT_SECONDS 60u	/* of what asks another host: somebody may have to enter a password */
 
-enum { TAKES_JSON = 1, TAKES_CONFIG = 2, TAKES_DAEMON = 4, TAKES_CREATE = 8 };
+enum { TAKES_JSON = 1, TAKES_CONFIG = 2, TAKES_DAEMON = 4, TAKES_CREATE = 8, TAKES_HOST = 16 };
 
 static const struct verb {
 	const char *name, *operands;
@@ -37,6 +38,8 @@ static const struct verb {
 	  SIZE_MAX, verb_create_md, "writes new metadata; works without the daemon" },
 	{ "check", "[FILE]", TAKES_CONFIG, 0, 1, verb_check,
 	  "reads the configuration and says everything that is wrong with it" },
+	{ "migrate-check", "[-s SSHCOMMAND] DOMAIN HOST", TAKES_DAEMON | TAKES_HOST, 2, 2, verb_migrate_check,
+	  "says what would make 'xl migrate' of the guest fail, while it still runs" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -56,7 +59,7 @@ static const struct option long_options[] = {
 struct arguments {
 	struct ctl ctl;
 	unsigned int given;		/* TAKES_… of the options that were given */
-	unsigned int timeout;		/* seconds */
+	unsigned int timeout;		/* seconds, 0: the verb's own */
 	bool help, version;
 };
 
@@ -87,14 +90,15 @@ static void print_usage(FILE *out)
 		fprintf(out, "  %s %s\n        %s\n", verbs[i].name, verbs[i].operands, verbs[i].help);
 	fputs("  help [VERB]\n        this text\n\nOptions:\n", out);
 	fprintf(out, "  -c, --config-file FILE  instead of %s (create-md, check)\n"
-		"      --timeout SECONDS   bound on the wait for the daemon (%u)\n"
+		"  -s SSHCOMMAND           as xl migrate's, instead of ssh (migrate-check)\n"
+		"      --timeout SECONDS   bound on the wait for the daemon (%u; migrate-check: %u)\n"
 		"      --socket PATH       the daemon's control socket, instead of %s\n"
 		"      --json              status: JSON, schema %d\n"
 		"  -h, --help\n  -V, --version\n\n"
 		"Exit status: 0 done, 1 usage, 10 configuration invalid, 11 refused, 20 the daemon does not "
 		"answer or the system failed.\n"
 		"See backend-ctl(8).\n",
-		CONFIG_PATH, TIMEOUT_SECONDS, CONTROL_SOCKET, CONTROL_SCHEMA);
+		CONFIG_PATH, TIMEOUT_SECONDS, HOST_TIMEOUT_SECONDS, CONTROL_SOCKET, CONTROL_SCHEMA);
 }
 
 static int print_help(const struct arguments *a)
@@ -129,6 +133,7 @@ static bool take_option(struct arguments *a, int option)
 {
 	switch (option) {
 	case 'c': a->ctl.config_path = optarg; a->given |= TAKES_CONFIG; return true;
+	case 's': a->ctl.ssh_command = optarg; a->given |= TAKES_HOST; return true;
 	case OPT_SOCKET: a->ctl.socket_path = optarg; a->given |= TAKES_DAEMON; return true;
 	case OPT_TIMEOUT: a->given |= TAKES_DAEMON; return parse_timeout(optarg, &a->timeout);
 	case OPT_JSON: a->ctl.json = true; a->given |= TAKES_JSON; return true;
@@ -158,7 +163,7 @@ static bool parse(struct arguments *a, int argc, char **argv)
 	int option;
 
 	argc = drop_dashes(argc, argv);
-	while ((option = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "c:s:hV", long_options, NULL)) != -1)
 		if (!take_option(a, option))
 			return false;
 	a->ctl.names = argv + optind;
@@ -177,6 +182,8 @@ static int run_verb(struct arguments *a, const struct verb *verb)
 		ctl_error("usage: backend-ctl %s %s", verb->name, verb->operands);
 		return EXIT_USAGE;
 	}
+	if (!a->timeout)
+		a->timeout = verb->options & TAKES_HOST ? HOST_TIMEOUT_SECONDS : TIMEOUT_SECONDS;
 	a->ctl.deadline_ms = call_now_ms() + a->timeout * 1000ull;
 	return verb->run(&a->ctl);
 }
@@ -184,8 +191,7 @@ static int run_verb(struct arguments *a, const struct verb *verb)
 int main(int argc, char **argv)
 {
 	struct arguments a = {
-		.ctl = { .config_path = CONFIG_PATH, .socket_path = CONTROL_SOCKET },
-		.timeout = TIMEOUT_SECONDS,
+		.ctl = { .config_path = CONFIG_PATH, .socket_path = CONTROL_SOCKET, .ssh_command = "ssh" },
 	};
 	const struct verb *verb;
 	const char *name;

@@ -3,46 +3,15 @@
  * The status for people: a table, and below it in words whatever is frozen, refused, unclean or down, with
  * its reason, its age and the way out.
  */
-#include <ctype.h>
 #include <libsmartcols.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctl/ctl.h"
-
-static const json_t *member(const json_t *object, const char *outer, const char *key)
-{
-	return json_object_get(outer ? json_object_get(object, outer) : object, key);
-}
-
-static const char *text(const json_t *object, const char *outer, const char *key)
-{
-	return json_string_value(member(object, outer, key));
-}
+#include "ctl/document.h"
 
 #define SLOW_MILLISECONDS 2000 /* a request this old is worth a line in the status */
-
-static long long number(const json_t *object, const char *outer, const char *key)
-{
-	return json_integer_value(member(object, outer, key));
-}
-
-static bool equals(const char *a, const char *b)
-{
-	return a && !strcmp(a, b);
-}
-
-/* A guest or a partner may have chosen the text: nothing of it may reach a terminal as a control sequence. */
-static void print_safe(FILE *out, const char *words)
-{
-	for (; *words; words++) {
-		if (iscntrl((unsigned char)*words))
-			fprintf(out, "\\x%02x", (unsigned char)*words);
-		else
-			fputc(*words, out);
-	}
-}
 
 static void print_age(FILE *out, long long seconds)
 {
@@ -77,7 +46,7 @@ static void set_number(struct libscols_line *line, size_t column, const json_t *
 
 static const char *connection_word(const json_t *r)
 {
-	if (!json_is_true(json_object_get(r, "up")))
+	if (!is_true(r, "up"))
 		return text(r, NULL, "config_refused") ? "refused" : "down";
 	return text(r, "connection", "state");
 }
@@ -338,7 +307,7 @@ static void note_devices(struct notes *notes, const json_t *devices)
 static void note_resource(struct notes *notes, const json_t *r)
 {
 	notes->name = text(r, NULL, "name") ? text(r, NULL, "name") : "?";
-	if (!json_is_true(json_object_get(r, "up"))) {
+	if (!is_true(r, "up")) {
 		note_config(notes, r);
 		return;
 	}
