@@ -88,6 +88,45 @@ has_frontend() # HOST NAME DEVICE: waits until the guest sees the disk
 	guest "$1" "$2" "for i in \$(seq 200); do [ -b /dev/$3 ] && exit 0; usleep 100000; done; exit 1"
 }
 
+# --- migrations -----------------------------------------------------------------------------------------------------
+
+# Migrates a guest over the plain stream (image/host/stream.c); prints the seconds that it took. xl's output goes to standard
+# error, that of the receiving xl to /var/log/stream.log there.
+migrate_guest() # FROM TO NAME [XL-MIGRATE-OPTION...]
+{
+	local from=$1 to=$2 name=$3 started=$EPOCHREALTIME
+	shift 3
+	timeout 140 "$tests/lab" ssh "$from" "timeout 120 xl migrate $* -s /lab/stream $name dom0_$to" >&2 || return
+	awk "BEGIN { printf \"%.1f\\n\", $EPOCHREALTIME - $started }"
+}
+
+# Not one that is paused, suspended, or on its way (its name differs then).
+guest_runs_on() # HOST NAME
+{
+	on "$1" "xl list" | awk -v name="$2" '$1 == name && $5 !~ /[psd]/ { runs = 1 } END { exit !runs }'
+}
+
+# Stops the next migration from HOST where TEXT, which either side may say, begins ("before") or ends ("after").
+hold_stream() # HOST before|after TEXT
+{
+	on "$1" "rm -f /run/lab/release && mkfifo /run/lab/release && echo $(printf %q "$2 $3") >/run/lab/hold"
+}
+
+wait_held() # HOST SECONDS
+{
+	wait_for "$1" "$2" '[ -e /run/lab/held ]'
+}
+
+release_stream() # HOST: which is held; it goes on
+{
+	on "$1" 'rm /run/lab/hold && timeout 10 sh -c ": >/run/lab/release"'
+}
+
+cut_stream() # HOST: which is held; both sides see the end of the connection
+{
+	on "$1" 'rm /run/lab/hold && kill $(cat /run/lab/held) && rm /run/lab/held'
+}
+
 # --- a guest that writes all the time -------------------------------------------------------------------------------
 
 start_writer() # HOST NAME DEVICE [WRITER-OPTION...]
@@ -118,6 +157,17 @@ writer_goes_on() # HOST NAME
 writer_is_frozen() # HOST NAME: no acknowledgement for two seconds, and no error
 {
 	guest "$1" "$2" 'n=$(wc -l </tmp/writer.log); sleep 2; ! grep "^writer:" /tmp/writer.log && [ $(wc -l </tmp/writer.log) = $n ]'
+}
+
+# Prints the writer's longest gap in ms since the last call, with one that lasts.
+take_gap() # HOST NAME
+{
+	guest "$1" "$2" -t 40 'n=$(grep -c ^gap /tmp/writer.log); kill -USR1 $(cat /tmp/writer.pid)
+		for i in $(seq 300); do
+			[ $(grep -c ^gap /tmp/writer.log) = $n ] || { sed -n "s/^gap \([0-9]*\) .*/\1/p" /tmp/writer.log | tail -n 1; exit 0; }
+			usleep 100000
+		done
+		echo "the writer does not go on" >&2; exit 1'
 }
 
 # Ends the writer, which must have seen no error; prints its last acknowledged block.

@@ -2,7 +2,7 @@
 /*
  * The lab guest's first process: runs the commands that guest-run puts into the guest's xenstore directory.
  *
- *   data/agent        "ready", written once the agent listens
+ *   data/agent        "ready", written once the agent listens, and again after a migration
  *   data/run/ID       a shell command, written by Dom0, removed by the agent
  *   data/out/ID/N     the command's output, in pieces of CHUNK bytes
  *   data/done/ID      "STATUS PIECES", written last
@@ -84,11 +84,24 @@ static void run_command(const char *id, const char *command)
 	_exit(xs_write(&xs, path, result, strlen(result)) < 0);
 }
 
+/*
+ * The watch itself fires when it is registered: by us, and by the kernel after a migration, when the directory is that of a
+ * new domain.
+ */
+static void announce(struct xs *xs)
+{
+	if (xs_write(xs, "data/agent", "ready", strlen("ready")) == 0)
+		puts("agent: ready");
+	fflush(stdout);
+}
+
 static void take_command(struct xs *xs, const char *path)
 {
 	const char *id = path + strlen("data/run/");
 	char *command;
 
+	if (strcmp(path, "data/run") == 0)
+		announce(xs);
 	if (strncmp(path, "data/run/", strlen("data/run/")) != 0 || *id == '\0' || strlen(id) > 20)
 		return;
 	command = xs_read(xs, path, NULL);
@@ -110,12 +123,8 @@ int main(void)
 	rc = xs_open(&xs, XENBUS);
 	if (rc == 0)
 		rc = xs_watch(&xs, "data/run");
-	if (rc == 0)
-		rc = xs_write(&xs, "data/agent", "ready", strlen("ready"));
 	if (rc < 0)
 		printf("agent: %s: %s\n", XENBUS, strerror(-rc));
-	else
-		puts("agent: ready");
 	fflush(stdout);
 	for (;;) {
 		path = xs_event(&xs, -1);

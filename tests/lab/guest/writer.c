@@ -10,7 +10,8 @@
  * O_DIRECT | O_SYNC, or with -f N plain O_DIRECT and an fdatasync after every N blocks; a block counts as acknowledged when
  * the write (or the fdatasync after it) has returned. It prints "ack SEQ" at most every MS milliseconds and once at the
  * end; it ends after COUNT blocks, at SIGTERM or at the first error, with one line that starts with "writer:". The gap is
- * the longest time between two acknowledgements by CLOCK_BOOTTIME, which goes on while the guest is suspended.
+ * the longest time between two acknowledgements by CLOCK_BOOTTIME, which goes on while the guest is suspended. At SIGUSR1 it
+ * prints "gap MS at SEQ", the longest since the last SIGUSR1, after the next acknowledgement: a gap that lasts is in it.
  *
  * 'verify' wants in each slot the newest block up to LAST. Blocks LAST+1 to LAST+WINDOW (written but not acknowledged)
  * may be there, may be torn, may be missing; their slots are checked for nothing but that.
@@ -50,21 +51,32 @@ struct options {
 	uint64_t window;  /* blocks */
 };
 
+struct gap {
+	int64_t ms;
+	uint64_t at; /* sequence number of the block that it ended with */
+};
+
 struct progress {
 	uint64_t acked;   /* sequence number, 0: none */
 	uint64_t printed; /* sequence number */
 	int64_t acked_at; /* ms */
 	int64_t printed_at;
-	int64_t gap;      /* ms */
-	uint64_t gap_at;  /* sequence number */
+	struct gap longest;
+	struct gap recent; /* the longest since the last SIGUSR1 */
 };
 
-static volatile sig_atomic_t ended;
+static volatile sig_atomic_t ended, gap_wanted;
 
 static void on_term(int signal_number)
 {
 	(void)signal_number;
 	ended = 1;
+}
+
+static void on_usr1(int signal_number)
+{
+	(void)signal_number;
+	gap_wanted = 1;
 }
 
 static int64_t now_ms(void)
@@ -133,18 +145,35 @@ static void print_ack(struct progress *p, int64_t now)
 	p->printed_at = now;
 }
 
+static void note_gap(struct gap *gap, int64_t ms, uint64_t seq)
+{
+	if (ms > gap->ms)
+		*gap = (struct gap){ .ms = ms, .at = seq };
+}
+
+static void print_gap(struct progress *p)
+{
+	printf("gap %" PRId64 " at %" PRIu64 "\n", p->recent.ms, p->recent.at);
+	fflush(stdout);
+	p->recent = (struct gap){ 0 };
+}
+
 static void acknowledged(struct progress *p, const struct options *o, uint64_t seq)
 {
 	int64_t now = now_ms();
 
-	if (p->acked_at && now - p->acked_at > p->gap) {
-		p->gap = now - p->acked_at;
-		p->gap_at = seq;
+	if (p->acked_at) {
+		note_gap(&p->longest, now - p->acked_at, seq);
+		note_gap(&p->recent, now - p->acked_at, seq);
 	}
 	p->acked = seq;
 	p->acked_at = now;
 	if (now - p->printed_at >= (int64_t)o->every)
 		print_ack(p, now);
+	if (gap_wanted) {
+		gap_wanted = 0;
+		print_gap(p);
+	}
 }
 
 static int write_one(int fd, const struct options *o, struct progress *p, void *block, uint64_t seq)
@@ -181,8 +210,8 @@ static int run_write(const struct options *o)
 	print_ack(&p, now_ms());
 	if (rc < 0)
 		printf("writer: error %s at %" PRIu64 "\n", strerror(-rc), seq - 1);
-	printf("writer: acked=%" PRIu64 " errors=%d gap_ms=%" PRId64 " gap_at=%" PRIu64 "\n", p.acked, rc < 0, p.gap,
-	       p.gap_at);
+	printf("writer: acked=%" PRIu64 " errors=%d gap_ms=%" PRId64 " gap_at=%" PRIu64 "\n", p.acked, rc < 0,
+	       p.longest.ms, p.longest.at);
 	if (fd >= 0)
 		close(fd);
 	free(block);
@@ -294,5 +323,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = on_term }, NULL);
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_usr1, .sa_flags = SA_RESTART }, NULL);
 	return verify ? run_verify(&o) : run_write(&o);
 }
