@@ -67,7 +67,7 @@ static void attachment_set(struct replicate *r, enum attachment_state next, cons
 	r->guest = (struct claimant){ .who = "" };
 	r->kept = (struct attachment){ .served = 0 };
 	r->stale_why[0] = '\0';
-	r->guest_asked = r->guest_ready = r->want_back = false;
+	r->guest_asked = r->guest_ready = r->alone = r->want_back = false;
 }
 
 bool attachment_event(struct replicate *r, enum attachment_event event)
@@ -469,7 +469,8 @@ static void serve(struct replicate *r, enum attachment_event event)
 	if (!attachment_event(r, event))
 		return;
 	r->kept = (struct attachment){ .served = r->wanted.epoch };
-	r->guest_asked = r->guest_ready = false;
+	r->guest_asked = false;
+	r->guest_ready = r->alone;
 	attachment_kept(r);
 }
 
@@ -479,9 +480,12 @@ void serve_arrived(struct replicate *r)
 	r->ops->activated(r->ctx, 0, "");
 }
 
-void replicate_activate(struct replicate *r, uint64_t now_ms)
+void replicate_activate(struct replicate *r, const char *who, bool alone, uint64_t now_ms)
 {
 	r->now_ms = now_ms;
+	r->alone = alone;
+	if (r->attachment != ATTACHMENT_NONE && r->attachment != ATTACHMENT_RELEASING)
+		snprintf(r->guest.who, sizeof(r->guest.who), "%s", who);
 	switch (r->attachment) {
 	case ATTACHMENT_RESERVED:
 	case ATTACHMENT_COMMITTING:

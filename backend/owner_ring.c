@@ -442,14 +442,14 @@ void owner_ring_connect(struct resource *r, struct call *call)
 		return;
 	}
 	owner_detach_ring(r);
-	r->ring_params = call->params;
-	r->ring_read_only = call->read_only;
+	r->ring_params = call->connection.ring;
+	r->ring_read_only = call->connection.read_only;
 	r->connect_call = call;
 	r->activated = false;
 	r->record.drained = false;
 	if (r->steps.reserve_us && !r->steps.commit_from)
 		r->steps.commit_from = clock_us();
-	replicate_activate(r->core, now(r));
+	replicate_activate(r->core, call->connection.who, call->connection.alone, now(r));
 }
 
 void owner_ring_disconnect(struct resource *r, struct call *call)

@@ -158,8 +158,9 @@ void replicate_adopt(struct replicate *r, const struct claimant *c, const struct
 		     uint64_t now_ms);
 /* The attachment that an earlier daemon left (cfg.left) is not there any more. */
 void replicate_nobody_left(struct replicate *r, uint64_t now_ms);
-/* The frontend connects, so its guest runs here; activated(0): attach its ring. */
-void replicate_activate(struct replicate *r, uint64_t now_ms);
+/* The frontend connects, so its guest runs here; activated(0): attach its ring. `who` as in the claim: xl renames
+ * a guest that has arrived. `alone`: the guest has no other disks, so used() need not be asked. */
+void replicate_activate(struct replicate *r, const char *who, bool alone, uint64_t now_ms);
 /* From any attachment state; also cancels a claim. park: the daemon ends, the guest stays: the
  * attachment will be adopted, so nothing is said to the partner. */
 void replicate_release(struct replicate *r, uint64_t now_ms);

@@ -67,7 +67,7 @@ struct replicate {
 		uint64_t nonce;
 	} peer_want;
 	/* R10: the tokens of the guest's other disks were asked for, are here; the same the other way round */
-	bool guest_asked, guest_ready, sibling_waits;
+	bool alone, guest_asked, guest_ready, sibling_waits;
 	bool partner_ring; /* the partner gave us the token while a guest's ring was attached there */
 
 	/* Hand-over of a running guest (reserve.c): as destination, */

@@ -127,15 +127,14 @@ void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx)
 		call_post(call);
 }
 
-void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
-			   resource_reply_fn *reply, void *ctx)
+void resource_ring_connect(struct resource *r, const struct resource_connection *c, resource_reply_fn *reply,
+			   void *ctx)
 {
 	struct call *call = call_or_refuse(r, owner_ring_connect, reply, ctx);
 
 	if (!call)
 		return;
-	call->params = *params;
-	call->read_only = read_only;
+	call->connection = *c;
 	call_post(call);
 }
 

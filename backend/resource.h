@@ -62,8 +62,14 @@ void resource_claim(struct resource *r, const struct resource_claim *claim, reso
 /* replies when the ring is unmapped; what is in flight ends in the background */
 void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx);
 /* replies 0 when the ring is attached and is being served; -ESTALE: it never will be */
-void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
-			   resource_reply_fn *reply, void *ctx);
+struct resource_connection {
+	struct ring_params ring;
+	char who[WIRE_TEXT + 1]; /* as in the claim: an arriving guest has been renamed since */
+	bool read_only;
+	bool alone; /* the guest has no other disk of ours */
+};
+void resource_ring_connect(struct resource *r, const struct resource_connection *c, resource_reply_fn *reply,
+			   void *ctx);
 /* unmapped and unbound; the claim stays */
 void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void *ctx);
 

@@ -42,8 +42,8 @@ struct call {
 	int rc;
 	char why[RESOURCE_TEXT];
 	struct resource_claim claim;
-	struct ring_params params; /* ring_connect */
-	bool read_only, force;
+	struct resource_connection connection;
+	bool force;
 	const void *holder;		/* whom it is about: nothing is done if somebody else holds the claim */
 	uint64_t query;			/* resource_suspended(), */
 	int answer;			/* its result, */

@@ -106,6 +106,7 @@ bool vbd_pending(const struct vbd *v);		/* is an answer outstanding? */
 
 /* vbd_handover.c; the last three are struct resource_events */
 void vbd_claimant(struct vbd *v, struct claimant *c);
+bool vbd_alone(const struct vbd *v);			/* the guest has no other disk of ours */
 bool uuid_parse(const char *text, uint8_t *uuid);	/* 32 hexadecimal digits, with or without dashes */
 bool name_is_incoming(const char *name);
 void vbd_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid);

@@ -123,6 +123,16 @@ static bool sibling(const struct vbd *v, const struct vbd *other)
 	       (other->claim == CLAIM_GRANTED || other->claim == CLAIM_DONE);
 }
 
+bool vbd_alone(const struct vbd *v)
+{
+	const struct vbd *other;
+
+	TAILQ_FOREACH(other, &v->devices->list, link)
+		if (sibling(v, other))
+			return false;
+	return true;
+}
+
 /* A first request waits for the answers of the guest's other disks. */
 struct vbd_question {
 	struct vbd *asker; /* NULL: it is gone, or has asked anew */

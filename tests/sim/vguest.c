@@ -246,7 +246,7 @@ static void activate(struct node *n)
 {
 	n->guest.attach = ATTACH_ACTIVATING;
 	sim_note(n->sim, n, "activate", 0, 0, 0);
-	replicate_activate(n->core, sim_ms(n->sim));
+	replicate_activate(n->core, n->guest.who, false, sim_ms(n->sim));
 	node_settle(n);
 }
 

@@ -111,13 +111,13 @@ void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx)
 	ask(CALL_RELEASE, reply, ctx);
 }
 
-void resource_ring_connect(struct resource *r, const struct ring_params *params, bool read_only,
-			   resource_reply_fn *reply, void *ctx)
+void resource_ring_connect(struct resource *r, const struct resource_connection *c, resource_reply_fn *reply,
+			   void *ctx)
 {
 	assert_true(r->claimed);
 	assert_false(r->mapped);		/* never two rings */
-	r->ring = *params;
-	r->read_only = read_only;
+	r->ring = c->ring;
+	r->read_only = c->read_only;
 	ask(CALL_CONNECT, reply, ctx);
 }
 
