@@ -3,8 +3,8 @@
  * handover.c: who may write (P2): the token, its epoch, and the guest's attachment on this node.
  *
  * docs/HANDOVER.md is normative: the states, the rules R1 to R11, and the crash argument for each step.  Here
- * are the attachment's table, claims of guests that are started here, the token's way by WANT and GIVE, use and
- * release.  A running guest's way from node to node is reserve.c.
+ * are the attachment's table, the token's way by WANT and GIVE, use and release.  How a guest gets an attachment is
+ * admission.c; a running guest's way from node to node is reserve.c.
  *
  * Invariants
  *  1. A guest request is executed only while the token is durably HELD, base == epoch and
@@ -15,8 +15,7 @@
  *     that is not newer than our epoch is ignored (R5).
  *  4. The first sign that the partner uses epoch e makes {NONE, e, base e} durable before
  *     any write of e is acknowledged (R6).
- *  5. A claim is answered within claim_timeout_ms, a reservation within reserve_timeout_ms (P7).
- *  6. What a later daemon must know of the attachment is recorded before it is acted upon (R11).
+ *  5. What a later daemon must know of the attachment is recorded before it is acted upon (R11).
  *
  * SB_IN_USE found at start means that the guest's last writes may be on one disk only: SB_UNCLEAN.
  */
@@ -56,7 +55,7 @@ static const char *const event_names[ATTACHMENT_EVENT_COUNT] = {
 	"release", "released",
 };
 
-static void attachment_set(struct replicate *r, enum attachment_state next, const char *event)
+void attachment_set(struct replicate *r, enum attachment_state next, const char *event)
 {
 	if (next != r->attachment)
 		say(r, "attachment %s -> %s (%s, %s)", attachment_state_name(r->attachment),
@@ -90,155 +89,11 @@ bool token_held(const struct replicate *r)
 	return r->durable.token == TOKEN_HELD && r->wanted.token == TOKEN_HELD;
 }
 
-/* ---- claim: `add` on this node ---- */
+/* ---- the token moves ---- */
 
-void claim_refuse(struct replicate *r, int rc, const char *why)
+bool attachment_current(const struct replicate *r)
 {
-	r->claim_deadline_ms = UINT64_MAX;
-	r->want_sent = r->reserve_sent = false;
-	attachment_event(r, EVENT_REFUSE);
-	r->ops->claimed(r->ctx, rc, why);
-}
-
-/* Whether no waiting would help: fills `why`. */
-static bool claim_hopeless(const struct replicate *r, char *why, size_t why_size)
-{
-	if (r->wanted.flags & SB_UNCLEAN)
-		snprintf(why, why_size,
-			 "%s is unclean on %s: this node died while it served a guest, and its "
-			 "last writes may differ from the partner's; make the two volumes identical and run "
-			 "'backend-ctl create-md --assume-clean --force %s' on both nodes",
-			 r->cfg.name, r->cfg.self_host, r->cfg.name);
-	else if (!(r->wanted.flags & SB_CONSISTENT))
-		snprintf(why, why_size,
-			 "%s is inconsistent on %s: its content was never declared usable; "
-			 "make the two volumes identical and run "
-			 "'backend-ctl create-md --assume-clean --force %s' on both nodes",
-			 r->cfg.name, r->cfg.self_host, r->cfg.name);
-	else if (r->connection == CONNECTION_REFUSED)
-		snprintf(why, why_size, "%s cannot be used: %s", r->cfg.name, r->why);
-	else
-		return false;
-	return true;
-}
-
-static void send_want(struct replicate *r, bool back)
-{
-	struct packet p = { .type = PACKET_WANT };
-
-	r->want_nonce = r->ops->random(r->ctx);
-	r->want_sent = true;
-	p.want.nonce = r->want_nonce;
-	p.want.back = back;
-	snprintf(p.want.who, sizeof(p.want.who), "%s", r->guest.who);
-	r->ops->send(r->ctx, &p, NULL);
-}
-
-static void claim_advance(struct replicate *r)
-{
-	char why[2 * REPLICATE_TEXT];
-
-	if (r->attachment != ATTACHMENT_CLAIMING && r->attachment != ATTACHMENT_RESERVING)
-		return;
-	if (claim_hopeless(r, why, sizeof(why))) {
-		claim_refuse(r, -EPERM, why);
-		return;
-	}
-	if (r->connection != CONNECTION_CONNECTED || r->left)
-		return; /* until the deadline */
-	if (r->attachment == ATTACHMENT_RESERVING) {
-		reserve_ask(r);
-	} else if (token_held(r)) {
-		r->claim_deadline_ms = UINT64_MAX;
-		attachment_event(r, EVENT_GRANT);
-		r->ops->claimed(r->ctx, 0, "");
-	} else if (r->wanted.token == TOKEN_HELD || r->step_version[STEP_GIVE]) {
-		return; /* it is arriving, or leaving: ask when that is done */
-	} else if (!r->want_sent) {
-		send_want(r, false);
-	}
-}
-
-static void claim_begin(struct replicate *r, const struct claimant *c)
-{
-	r->guest = *c;
-	r->kept = (struct attachment){ .served = 0 };
-	r->want_sent = r->reserve_sent = false;
-	attachment_event(r, c->incoming ? EVENT_RESERVE : EVENT_CLAIM);
-	claim_advance(r);
-}
-
-static uint64_t claim_deadline(const struct replicate *r, const struct claimant *c)
-{
-	return r->now_ms + (c->incoming ? r->cfg.reserve_timeout_ms : r->cfg.claim_timeout_ms);
-}
-
-static void claim_busy(struct replicate *r)
-{
-	char why[REPLICATE_TEXT];
-
-	snprintf(why, sizeof(why),
-		 r->yielding ? "%s is being stopped on %s" : "%s is already in use on %s by %s", r->cfg.name,
-		 r->cfg.self_host, r->claim_after_release ? r->next.who : r->guest.who);
-	r->ops->claimed(r->ctx, -EBUSY, why);
-}
-
-void replicate_claim(struct replicate *r, const struct claimant *c, uint64_t now_ms)
-{
-	r->now_ms = now_ms;
-	if (r->attachment == ATTACHMENT_NONE && !r->yielding) {
-		r->claim_deadline_ms = claim_deadline(r, c);
-		claim_begin(r, c);
-	} else if (r->attachment == ATTACHMENT_RELEASING && !r->claim_after_release) {
-		r->claim_deadline_ms = claim_deadline(r, c);
-		r->claim_after_release = true;
-		r->next = *c;
-	} else {
-		claim_busy(r);
-	}
-	replicate_settle(r);
-}
-
-static void claim_late(struct replicate *r)
-{
-	const struct claimant *c = r->claim_after_release ? &r->next : &r->guest;
-	char why[2 * REPLICATE_TEXT];
-
-	if (r->connection != CONNECTION_CONNECTED)
-		snprintf(why, sizeof(why),
-			 "%s: the partner %s is not connected (%s); a guest is %s only while both "
-			 "copies can be written (starting alone is not available in this version)",
-			 r->cfg.name, r->cfg.peer_host,
-			 r->why[0] ? r->why : connection_state_name(r->connection),
-			 c->incoming ? "taken over" : "started");
-	else if (r->write_busy)
-		snprintf(why, sizeof(why), "%s: a write of the metadata on %s does not end", r->cfg.name,
-			 r->cfg.self_host);
-	else if (r->left)
-		snprintf(why, sizeof(why),
-			 "%s: an earlier daemon on %s left a guest attached, which has not been found yet",
-			 r->cfg.name, r->cfg.self_host);
-	else if (r->claim_after_release)
-		snprintf(why, sizeof(why), "%s: the last writes of %s are still being finished", r->cfg.name,
-			 r->guest.who);
-	else
-		snprintf(why, sizeof(why), "%s: the partner %s did not %s within %u s", r->cfg.name,
-			 r->cfg.peer_host, c->incoming ? "answer the reservation" : "give the token",
-			 ((c->incoming ? r->cfg.reserve_timeout_ms : r->cfg.claim_timeout_ms) + 999) / 1000);
-	if (r->claim_after_release) {
-		r->claim_after_release = false;
-		r->claim_deadline_ms = UINT64_MAX;
-		r->ops->claimed(r->ctx, -ETIMEDOUT, why);
-	} else {
-		claim_refuse(r, -ETIMEDOUT, why);
-	}
-}
-
-/* ---- adopt: a later daemon goes on (R11) ---- */
-
-static bool current(const struct replicate *r)
-{
-	return !r->kept.stale && (!r->kept.served || r->kept.served >= r->wanted.base);
+	return !r->kept.stale && r->kept.served >= r->wanted.base;
 }
 
 void hold(struct replicate *r)
@@ -254,37 +109,18 @@ void unhold(struct replicate *r)
 	r->held = false;
 }
 
-void replicate_adopt(struct replicate *r, const struct claimant *c, const struct attachment *a, uint64_t now_ms)
+void send_want(struct replicate *r, bool back)
 {
-	r->now_ms = now_ms;
-	if (r->attachment != ATTACHMENT_NONE || r->yielding) {
-		claim_busy(r);
-		return;
-	}
-	r->left = false;
-	if (!a->served && !a->reserved && !a->stale) { /* it has never run */
-		replicate_claim(r, c, now_ms);
-		return;
-	}
-	r->guest = *c;
-	r->kept = *a;
-	if (!a->served && !a->stale)
-		attachment_set(r, ATTACHMENT_RESERVED, "found again");
-	else if (!current(r))
-		attachment_set(r, ATTACHMENT_STALE, "found again");
-	else if (r->wanted.token == TOKEN_HELD)
-		attachment_set(r, ATTACHMENT_CLAIMED, "found again");
-	else
-		attachment_set(r, ATTACHMENT_HANDED_OVER, "found again");
-	if (r->attachment == ATTACHMENT_STALE)
-		snprintf(r->stale_why, sizeof(r->stale_why), "the guest has run on %s since", r->cfg.peer_host);
-	if (r->attachment == ATTACHMENT_HANDED_OVER || r->wanted.reservation)
-		hold(r);
-	r->ops->claimed(r->ctx, 0, "");
-	replicate_settle(r);
+	struct packet p = { .type = PACKET_WANT };
+
+	r->want_nonce = r->ops->random(r->ctx);
+	r->want_sent = true;
+	p.want.nonce = r->want_nonce;
+	p.want.back = back;
+	snprintf(p.want.who, sizeof(p.want.who), "%s", r->guest.who);
+	r->ops->send(r->ctx, &p, NULL);
 }
 
-/* ---- the token moves ---- */
 
 void token_give(struct replicate *r)
 {
@@ -296,6 +132,8 @@ void token_give(struct replicate *r)
 	r->wanted.flags &= ~SB_IN_USE;
 	superblock_want(r, STEP_GIVE);
 	if (attachment_event(r, EVENT_GIVE)) {
+		if (!r->kept.served) /* claimed, and not connected yet */
+			r->kept.served = r->durable.epoch;
 		r->kept.handed_over = true;
 		attachment_kept(r);
 	}
@@ -689,7 +527,7 @@ static void step_taken(struct replicate *r)
 		return;
 	if (r->attachment == ATTACHMENT_COMMITTING) {
 		commit_ask(r);
-	} else if (r->attachment == ATTACHMENT_HANDED_OVER && current(r)) {
+	} else if (r->attachment == ATTACHMENT_HANDED_OVER && attachment_current(r)) {
 		serve(r, EVENT_TOKEN);
 		r->want_back = false;
 		unhold(r);
@@ -758,35 +596,10 @@ void handover_connected(struct replicate *r)
 	claim_advance(r);
 }
 
-void handover_refused(struct replicate *r)
-{
-	claim_advance(r);
-}
-
-void handover_adopt(struct replicate *r)
-{
-	outdate_overtaken(r);
-}
-
 void handover_lost(struct replicate *r)
 {
 	r->want_sent = r->peer_want.asked = false; /* "asked" dies with the connection */
 	reserve_lost(r);
-}
-
-void handover_tick(struct replicate *r)
-{
-	if (r->now_ms < r->claim_deadline_ms)
-		return;
-	if (r->attachment == ATTACHMENT_CLAIMING || r->attachment == ATTACHMENT_RESERVING ||
-	    r->claim_after_release)
-		claim_late(r);
-	r->claim_deadline_ms = UINT64_MAX;
-}
-
-uint64_t handover_deadline(const struct replicate *r)
-{
-	return r->claim_deadline_ms;
 }
 
 const char *attachment_state_name(enum attachment_state s)

@@ -95,7 +95,7 @@ static void fill_hello(const struct replicate *r, struct packet_hello *h)
 static void refuse(struct replicate *r)
 {
 	connection_event(r, EVENT_REFUSED);
-	handover_refused(r);
+	claim_advance(r);
 }
 
 static void lead_pair(struct replicate *r)
@@ -124,7 +124,7 @@ static void adopt(struct replicate *r)
 	sb->base = r->peer.base;
 	sb->reservation = 0;
 	superblock_want(r, STEP_READY);
-	handover_adopt(r);
+	outdate_overtaken(r);
 }
 
 static void settle_now(struct replicate *r)

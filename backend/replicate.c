@@ -605,10 +605,16 @@ unsigned int replicate_guest_requests(const struct replicate *r)
 	return r->guest_count;
 }
 
+/* R10 */
+static bool siblings_awaited(const struct replicate *r)
+{
+	return r->attachment == ATTACHMENT_ACTIVE && r->guest_asked && !r->guest_ready;
+}
+
 static void frozen_words(const struct replicate *r, char *out, size_t size)
 {
 	out[0] = '\0';
-	if (r->attachment == ATTACHMENT_NONE || servable(r))
+	if (r->attachment == ATTACHMENT_NONE || (servable(r) && !siblings_awaited(r)))
 		return;
 	if (r->write_error)
 		snprintf(out, size, "the metadata cannot be written (%s); trying again",
@@ -622,6 +628,8 @@ static void frozen_words(const struct replicate *r, char *out, size_t size)
 			 r->guest_count, r->cfg.peer_host, r->why[0] ? ": " : "", r->why);
 	else if (r->attachment == ATTACHMENT_STALE)
 		snprintf(out, size, "this copy of the guest is stale: %.200s; destroy it (xl destroy)", r->stale_why);
+	else if (siblings_awaited(r))
+		snprintf(out, size, "the guest's first request waits for the tokens of its other disks");
 	else if (r->want_back)
 		snprintf(out, size,
 			 "the guest was resumed here after it had been handed over to %s; the token comes back when "

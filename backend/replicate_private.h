@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * replicate_private.h: the core's state, shared by replicate.c (requests), handshake.c (two
- * nodes meet), handover.c (who may write) and reserve.c (a running guest moves). Nobody else includes it.
+ * nodes meet), handover.c (who may write), admission.c (who gets
+ * the disk) and reserve.c (a running guest moves). Nobody else includes it.
  */
 #ifndef DRBDX_BACKEND_REPLICATE_PRIVATE_H
 #define DRBDX_BACKEND_REPLICATE_PRIVATE_H
@@ -153,7 +154,9 @@ enum attachment_event {
 };
 /* the one setter of r->attachment; false: the event may not come in this state */
 bool attachment_event(struct replicate *r, enum attachment_event event);
-void claim_refuse(struct replicate *r, int rc, const char *why);
+void attachment_set(struct replicate *r, enum attachment_state next, const char *event); /* admission.c's adoption */
+bool attachment_current(const struct replicate *r); /* its ring may be served with the token (R1) */
+void send_want(struct replicate *r, bool back);
 void token_give(struct replicate *r);	     /* R4's write; GIVE follows */
 void token_advance(struct replicate *r);
 void attachment_kept(struct replicate *r); /* r->kept was changed: let it be recorded */
@@ -163,15 +166,17 @@ void serve_arrived(struct replicate *r);     /* COMMITTING, and the token is her
 void want_back_advance(struct replicate *r);
 void handover_connected(struct replicate *r); /* CONNECTION_CONNECTED was reached */
 void handover_lost(struct replicate *r);
-/* CONNECTION_REFUSED was reached: a waiting claim is answered */
-void handover_refused(struct replicate *r);
-/* the partner is HELD: its epoch and base were taken over from its HELLO (R8) */
-void handover_adopt(struct replicate *r);
 int handover_packet(struct replicate *r, const struct packet *p);
 void handover_step(struct replicate *r, enum step step);
 void handover_drained(struct replicate *r); /* a guest request ended: is the release complete? */
 /* the partner executes requests in this epoch (R6) */
 void handover_saw_epoch(struct replicate *r, uint64_t epoch);
+
+/* admission.c: a guest gets an attachment */
+void claim_begin(struct replicate *r, const struct claimant *c);
+void claim_refuse(struct replicate *r, int rc, const char *why);
+/* something that a waiting claim waits for may have come true; also when the connection was refused */
+void claim_advance(struct replicate *r);
 void handover_tick(struct replicate *r);
 uint64_t handover_deadline(const struct replicate *r);
 
@@ -184,7 +189,8 @@ void reserve_lost(struct replicate *r);
 void reserve_packet(struct replicate *r, const struct packet *p);
 void reserve_step(struct replicate *r, enum step step);
 void outdate(struct replicate *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* HANDED_OVER and the partner has used the token since, or arriving and the partner no longer knows of it */
+/* the token is the partner's, and its epoch and base were taken over: HANDED_OVER and the partner has used the token
+ * since (R6), or arriving and the partner no longer knows of it (R8) */
 void outdate_overtaken(struct replicate *r);
 
 #endif

@@ -370,8 +370,12 @@ void reserve_packet(struct replicate *r, const struct packet *p)
 void reserve_step(struct replicate *r, enum step step)
 {
 	if (step == STEP_RESERVED) {
-		if (r->asked.granted && r->connection == CONNECTION_CONNECTED)
+		if (!r->asked.granted || r->connection != CONNECTION_CONNECTED)
+			return;
+		if (r->durable.reservation && r->durable.reservation == r->wanted.reservation)
 			send_grant(r);
+		else /* it was closed in the same moment */
+			refuse_reserve(r, "the guest is gone at its source");
 		return;
 	}
 	send_reservation(r, PACKET_ENDED, r->ended); /* ahead of any DATA */
