@@ -73,7 +73,7 @@ void claim_begin(struct replicate *r, const struct claimant *c)
 {
 	r->guest = *c;
 	r->kept = (struct attachment){ .served = 0 };
-	r->want_sent = r->reserve_sent = false;
+	r->want_sent = r->reserve_sent = r->commit_sent = false;
 	attachment_event(r, c->incoming ? EVENT_RESERVE : EVENT_CLAIM);
 	claim_advance(r);
 }
@@ -172,6 +172,8 @@ void replicate_adopt(struct replicate *r, const struct claimant *c, const struct
 		snprintf(r->stale_why, sizeof(r->stale_why), "the guest has run on %s since", r->cfg.peer_host);
 	if (r->attachment == ATTACHMENT_HANDED_OVER || r->wanted.reservation)
 		hold(r);
+	else
+		r->ops->unhold(r->ctx); /* what held it ended while nobody was here */
 	r->ops->claimed(r->ctx, 0, "");
 	replicate_settle(r);
 }

@@ -457,7 +457,6 @@ static void release(struct replicate *r)
 		if (!r->parking)
 			reserve_release(r);
 		attachment_event(r, EVENT_RELEASE);
-		r->step_version[STEP_USE] = 0;
 		sibling_advance(r);
 		requests_drop_queued(r);
 		handover_drained(r);
@@ -531,6 +530,8 @@ static void step_taken(struct replicate *r)
 		serve(r, EVENT_TOKEN);
 		r->want_back = false;
 		unhold(r);
+	} else if (r->attachment == ATTACHMENT_HANDED_OVER) {
+		outdate(r, "the guest has run on %s since", r->cfg.peer_host);
 	}
 	give_back(r);
 }

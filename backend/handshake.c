@@ -124,6 +124,7 @@ static void adopt(struct replicate *r)
 	sb->base = r->peer.base;
 	sb->reservation = 0;
 	superblock_want(r, STEP_READY);
+	outdate_unreserved(r);
 	outdate_overtaken(r);
 }
 

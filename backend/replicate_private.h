@@ -77,7 +77,8 @@ struct replicate {
 	char stale_why[REPLICATE_TEXT];
 	/* as source. */
 	struct {
-		bool looking, granted; /* look_suspended() is under way; the reservation is this one's */
+		/* look_suspended() is under way; the guest was resumed meanwhile; the reservation is this one's */
+		bool looking, resumed, granted;
 		uint64_t query, nonce;
 		char who[WIRE_TEXT + 1];
 	} asked;		 /* the partner's last RESERVE on this connection */
@@ -189,8 +190,9 @@ void reserve_lost(struct replicate *r);
 void reserve_packet(struct replicate *r, const struct packet *p);
 void reserve_step(struct replicate *r, enum step step);
 void outdate(struct replicate *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* the token is the partner's, and its epoch and base were taken over: HANDED_OVER and the partner has used the token
- * since (R6), or arriving and the partner no longer knows of it (R8) */
+/* the partner has used the token since this copy of the guest was served (R6) */
 void outdate_overtaken(struct replicate *r);
+/* arriving, and the holder's HELLO, which has just come, no longer knows of its reservation (R8) */
+void outdate_unreserved(struct replicate *r);
 
 #endif

@@ -76,12 +76,14 @@ static bool arriving(const struct replicate *r)
 
 void outdate_overtaken(struct replicate *r)
 {
-	if (r->wanted.token == TOKEN_HELD)
-		return;
+	if (r->wanted.token != TOKEN_HELD && r->kept.served && r->kept.served < r->wanted.base)
+		outdate(r, "the guest has run on %s since", r->cfg.peer_host);
+}
+
+void outdate_unreserved(struct replicate *r)
+{
 	if (arriving(r) && r->peer.token == TOKEN_HELD && r->peer.reservation != r->kept.reserved)
 		outdate(r, "the guest went on at %s while the connection was lost", r->cfg.peer_host);
-	else if (r->kept.served && r->kept.served < r->wanted.base)
-		outdate(r, "the guest has run on %s since", r->cfg.peer_host);
 }
 
 /* Served, and nothing has been executed with this token. */
@@ -185,6 +187,8 @@ void reserve_release(struct replicate *r)
 
 /* ---- the source ---- */
 
+static const char resumed_words[] = "the guest was resumed at its source";
+
 /* Why the guest here cannot be handed over now: fills `why`. */
 static bool unable(const struct replicate *r, char *why, size_t size)
 {
@@ -244,6 +248,7 @@ static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 	}
 	hold(r);
 	r->asked.looking = true;
+	r->asked.resumed = false;
 	r->asked.query = r->ops->random(r->ctx);
 	r->ops->look_suspended(r->ctx, r->asked.query, p->uuid);
 }
@@ -261,8 +266,8 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 	r->now_ms = now_ms;
 	if (!r->asked.looking || query != r->asked.query)
 		return;
-	if (rc || unable(r, words, sizeof(words))) {
-		refuse_reserve(r, rc ? why : words);
+	if (rc || r->asked.resumed || unable(r, words, sizeof(words))) {
+		refuse_reserve(r, rc ? why : r->asked.resumed ? resumed_words : words);
 		unhold_unreserved(r);
 	} else {
 		r->asked.looking = false;
@@ -292,8 +297,9 @@ void replicate_resumed(struct replicate *r, uint64_t now_ms)
 		return;
 	if (r->wanted.token == TOKEN_HELD) {
 		say(r, "%s was resumed here: no hand-over", r->guest.who);
-		if (r->asked.looking || r->step_version[STEP_RESERVED])
-			refuse_reserve(r, "the guest was resumed at its source");
+		r->asked.resumed = r->asked.looking; /* what the look finds has better words */
+		if (r->step_version[STEP_RESERVED])
+			refuse_reserve(r, resumed_words);
 		reservation_over(r, r->wanted.reservation);
 	} else if (r->attachment == ATTACHMENT_HANDED_OVER) {
 		r->want_back = true;
