@@ -58,6 +58,8 @@ void claim_advance(struct replicate *r)
 		return; /* until the deadline */
 	if (r->attachment == ATTACHMENT_RESERVING) {
 		reserve_ask(r);
+	} else if (token_held(r) && r->wanted.reservation) {
+		token_give(r); /* R9: the copy that the partner was granted comes first; ask for the token then */
 	} else if (token_held(r)) {
 		r->claim_deadline_ms = UINT64_MAX;
 		attachment_event(r, EVENT_GRANT);

@@ -358,8 +358,9 @@ bool replicate_request(struct replicate *r, uint64_t now_ms)
 {
 	if (replicate_ready(r))
 		return true;
-	if (r->attachment != ATTACHMENT_ACTIVE || r->connection != CONNECTION_CONNECTED || !token_held(r) ||
-	    r->step_version[STEP_USE] || r->write_error || (!unused(r) && r->wanted.flags & SB_IN_USE))
+	if (r->attachment != ATTACHMENT_ACTIVE || r->connection != CONNECTION_CONNECTED || !token_held(r))
+		return false;
+	if (!unused(r) && r->wanted.flags & SB_IN_USE) /* base alone may be on its way for another disk (R10) */
 		return false;
 	r->now_ms = now_ms;
 	if (unused(r) && !r->guest_ready) { /* R10: the tokens of its other disks first */
@@ -474,7 +475,7 @@ void replicate_release(struct replicate *r, uint64_t now_ms)
 void replicate_park(struct replicate *r, uint64_t now_ms)
 {
 	r->now_ms = now_ms;
-	r->parking = true;
+	r->parking = r->left = true; /* the token stays with the guest */
 	release(r);
 }
 
@@ -503,7 +504,7 @@ void replicate_yield(struct replicate *r, uint64_t now_ms)
 static void give_reserved(struct replicate *r)
 {
 	if (r->durable.reservation && token_held(r) && !r->left && r->connection == CONNECTION_CONNECTED &&
-	    (r->attachment == ATTACHMENT_NONE || r->attachment == ATTACHMENT_CLAIMING))
+	    r->attachment == ATTACHMENT_NONE)
 		token_give(r);
 }
 
@@ -524,6 +525,7 @@ static void step_taken(struct replicate *r)
 	say(r, "token received (epoch %llu)", (unsigned long long)r->durable.epoch);
 	if (!token_held(r))
 		return;
+	r->want_sent = false; /* it was the answer */
 	if (r->attachment == ATTACHMENT_COMMITTING) {
 		commit_ask(r);
 	} else if (r->attachment == ATTACHMENT_HANDED_OVER && attachment_current(r)) {
@@ -533,20 +535,18 @@ static void step_taken(struct replicate *r)
 	} else if (r->attachment == ATTACHMENT_HANDED_OVER) {
 		outdate(r, "the guest has run on %s since", r->cfg.peer_host);
 	}
-	give_back(r);
 }
 
 static void step_release(struct replicate *r)
 {
 	if (!attachment_event(r, EVENT_RELEASED))
 		return;
-	unhold(r);
+	if (!r->parking) /* the mark is the next daemon's */
+		unhold(r);
 	r->ops->released(r->ctx);
 	if (r->claim_after_release) {
 		r->claim_after_release = false;
 		claim_begin(r, &r->next);
-	} else if (!r->parking) {
-		give_back(r);
 	}
 }
 
@@ -554,6 +554,7 @@ static void step_release(struct replicate *r)
 void token_advance(struct replicate *r)
 {
 	claim_advance(r);
+	give_back(r);
 	answer_want(r);
 	want_back_advance(r);
 	sibling_advance(r);

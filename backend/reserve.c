@@ -194,7 +194,7 @@ static bool unable(const struct replicate *r, char *why, size_t size)
 {
 	if (r->left || r->yielding)
 		snprintf(why, size, "drbdxd on %s is being %s: try again", r->cfg.self_host,
-			 r->left ? "started" : "stopped");
+			 r->left && !r->parking ? "started" : "stopped");
 	else if (!token_held(r))
 		snprintf(why, size, "%s does not hold the token of %s either", r->cfg.self_host, r->cfg.name);
 	else if (r->attachment == ATTACHMENT_NONE || r->attachment == ATTACHMENT_RELEASING)
@@ -228,6 +228,24 @@ static void refuse_reserve(struct replicate *r, const char *why)
 	send_refusal(r, PACKET_RESERVE_REFUSE, r->asked.nonce, why);
 }
 
+static void reservation_over(struct replicate *r, uint64_t tell)
+{
+	r->ended = tell;
+	r->commit_waits = false;
+	r->wanted.reservation = 0;
+	r->step_version[STEP_RESERVED] = 0;
+	superblock_want(r, STEP_ENDED);
+}
+
+/* The guest's copy is another one than an earlier reservation's: that one is over, and its mark says nothing. */
+static void hold_anew(struct replicate *r)
+{
+	if (r->wanted.reservation)
+		reservation_over(r, 0);
+	unhold(r);
+	hold(r);
+}
+
 static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 {
 	char why[WIRE_TEXT];
@@ -246,7 +264,7 @@ static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 		refuse_reserve(r, why);
 		return;
 	}
-	hold(r);
+	hold_anew(r);
 	r->asked.looking = true;
 	r->asked.resumed = false;
 	r->asked.query = r->ops->random(r->ctx);
@@ -255,7 +273,7 @@ static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 
 static void unhold_unreserved(struct replicate *r)
 {
-	if (!r->wanted.reservation && token_held(r))
+	if (!r->wanted.reservation && token_held(r) && (!r->asked.looking || r->asked.resumed))
 		unhold(r);
 }
 
@@ -279,15 +297,6 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 		superblock_want(r, STEP_RESERVED);
 	}
 	replicate_settle(r);
-}
-
-static void reservation_over(struct replicate *r, uint64_t tell)
-{
-	r->ended = tell;
-	r->commit_waits = false;
-	r->wanted.reservation = 0;
-	r->step_version[STEP_RESERVED] = 0;
-	superblock_want(r, STEP_ENDED);
 }
 
 void replicate_resumed(struct replicate *r, uint64_t now_ms)
