@@ -17,7 +17,9 @@ cut_stream 1
 ! wait $! || fail "a broken migration has succeeded"
 guest_runs_on 1 g1 || fail "the guest does not go on at the source"
 writer_goes_on 1 g1
-on 2 'xl destroy g1--incoming'
+# the receiving xl destroys its copy, or leaves it paused if it could not say so any more
+on 2 'xl destroy g1--incoming 2>/dev/null || true'
+wait_for 2 30 '! xl domid g1--incoming >/dev/null 2>&1'
 
 step "the stream is stopped, and goes on"
 hold_stream 1 after 'domain received, ready to unpause'
