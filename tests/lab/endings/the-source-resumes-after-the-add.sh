@@ -8,7 +8,7 @@
 start_writing_guest "$one_disk"
 begin_migration 1 2 g1
 on 2 'pkill -KILL -f "xl migrate-receive"'
-release_stream 1 || true
+cut_stream 1
 end_migration
 writer_goes_on 1 g1
 on 2 '! xl domid g1--incoming >/dev/null 2>&1 || xl destroy g1--incoming'
