@@ -286,7 +286,7 @@ void replicate_resumed(struct replicate *r, uint64_t now_ms)
 	if (r->wanted.token == TOKEN_HELD) {
 		say(r, "%s was resumed here: no hand-over", r->guest.who);
 		if (r->asked.looking)
-			refuse_reserve(r, "the guest was resumed at its source");
+			refuse_reserve(r, "the guest is not suspended: it runs at its source");
 		reservation_over(r, r->wanted.reservation);
 	} else if (r->attachment == ATTACHMENT_HANDED_OVER) {
 		r->want_back = true;
