@@ -515,8 +515,9 @@ bool replicate_request(struct replicate *r, uint64_t now_ms)
 {
 	if (replicate_ready(r))
 		return true;
-	if (r->attachment != ATTACHMENT_ACTIVE || r->connection != CONNECTION_CONNECTED || !token_held(r) ||
-	    r->step_version[STEP_USE] || (!unused(r) && r->wanted.flags & SB_IN_USE))
+	if (r->attachment != ATTACHMENT_ACTIVE || r->connection != CONNECTION_CONNECTED || !token_held(r))
+		return false;
+	if (!unused(r) && r->wanted.flags & SB_IN_USE) /* base alone may be on its way for another disk (R10) */
 		return false;
 	r->now_ms = now_ms;
 	if (unused(r))
