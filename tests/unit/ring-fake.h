@@ -61,7 +61,7 @@ struct fake {				/* everything around the ring */
 	struct pool *pool;
 	uint8_t *area;
 	struct request *got[4096];	/* submitted, in order */
-	unsigned int got_count, ready_left, broken;
+	unsigned int got_count, ready_left, broken, resumed;
 	char why[200];
 };
 static struct fake fake;
@@ -297,12 +297,10 @@ static void owner_broken(void *ctx, const char *why)
 	snprintf(fake.why, sizeof(fake.why), "%s", why);
 }
 
-static unsigned int owner_resumes;
-
 static void owner_resumed(void *ctx)
 {
-	(void)ctx;
-	owner_resumes++;
+	assert_ptr_equal(ctx, &fake);
+	fake.resumed++;
 }
 
 static const struct ring_ops owner_ops = { owner_ready, owner_submit, owner_broken, owner_resumed };

@@ -21,6 +21,7 @@
 #include "frontend.h"
 #include "hostile.h"
 #include "load.h"
+#include "move.h"
 #include "toolstack.h"
 
 static const char usage_text[] =
@@ -41,6 +42,8 @@ static const char usage_text[] =
 "  guest   --domid D --devid V --control SOCKET [--model FILE] [--seed N] [--depth N] [--segments N]\n"
 "          [--ring-order 0..4] [--ring-keys new|old|order0] [--num-ring-pages] [--protocol S|none]\n"
 "          [--no-indirect] [--style linux|jump4|grub|netbsd] [--timeout MS] [--background] [--no-connect]\n"
+"          [--state FILE]    one that was suspended elsewhere: it goes on, and asks again for all that it has\n"
+"                            no answer for\n"
 "  ctl     SOCKET [--timeout MS] COMMAND...\n"
 "                            print the answer; exit status 0 if it says \"ok\":true\n"
 "  check-volume --model FILE --volume FILE\n"
@@ -51,7 +54,9 @@ static const char usage_text[] =
 "                            do it and answer with the results\n"
 "  start write|read|mixed    in the background\n"
 "  stop                      wait for what is under way, and answer with the results\n"
-"  suspend, resume           produce no requests for a while\n"
+"  suspend FILE              as a guest that Xen has suspended: nothing is issued, no answer is seen; its\n"
+"                            state is saved (its --model belongs to it)\n"
+"  resume                    go on with the same ring\n"
 "  status                    the results so far\n"
 "  set KEY VALUE             size (sectors, 0: any), range FIRST:SECTORS, sequential 0|1,\n"
 "                            flush N (one of N operations of a mixed load)\n"
@@ -64,7 +69,7 @@ static const char usage_text[] =
 struct options {
 	struct disk disk;
 	struct fe_config fe;
-	const char *control, *model, *volume;
+	const char *control, *model, *volume, *state;
 	uint64_t seed;
 	int timeout_ms;
 	enum remove_force force;
@@ -80,7 +85,7 @@ struct guest {
 	const struct options *opt;
 	int listener;
 	int waiting;			/* the client that waits for the job's end, or -1 */
-	char command[128];		/* that it gave */
+	char command[COMMAND_MAX];	/* that it gave */
 	bool quit, verify_and_quit;
 	int exit_status;
 };
@@ -209,13 +214,24 @@ static enum job_kind job_of_word(const char *word)
 	return JOB_NONE;
 }
 
+/* The gap to the next answer counts, wherever that comes from. */
+static int command_suspend(struct guest *g, const char *path)
+{
+	if (!g->fe.connected || g->fe.suspended)
+		return -EINVAL;
+	g->fe.suspended = g->load.paused = true;
+	return move_save(&g->load, g->command, path);
+}
+
 /* Commands that may come while a load runs. True if it was one. */
-static bool run_any_time(struct guest *g, int client, const char *verb)
+static bool run_any_time(struct guest *g, int client, const char *verb, const char *arg)
 {
 	if (!strcmp(verb, "status")) {
 		answer_and_free(client, load_json(&g->load, "status"));
-	} else if (!strcmp(verb, "suspend") || !strcmp(verb, "resume")) {
-		g->load.suspended = !strcmp(verb, "suspend");
+	} else if (!strcmp(verb, "suspend")) {
+		answer_and_free(client, simple_answer(verb, command_suspend(g, arg)));
+	} else if (!strcmp(verb, "resume")) {
+		g->fe.suspended = false;
 		answer_and_free(client, simple_answer(verb, 0));
 	} else if (!strcmp(verb, "stop") && g->load.job) {
 		if (g->waiting >= 0)
@@ -267,7 +283,7 @@ static void run_command(struct guest *g, int client, char *line)
 	char verb[32] = "", arg[4096] = "", arg2[64] = "";
 
 	sscanf(line, "%31s %4095s %63s", verb, arg, arg2);
-	if (run_any_time(g, client, verb))
+	if (run_any_time(g, client, verb, arg))
 		return;
 	if (g->load.job)
 		answer_and_free(client, simple_answer(verb, -EBUSY));
@@ -337,20 +353,44 @@ static int detach_from_parent(bool background)
 	return p[1];
 }
 
-static int guest_main(const struct options *o)
+/* A copy of a guest has the shape of the original; only its domain is another one. */
+static int read_state(struct options *o, struct move *m)
+{
+	int rc = move_read(m, o->state);
+
+	if (rc < 0)
+		return rc;
+	m->cfg.domid = o->fe.domid;
+	m->cfg.devid = o->fe.devid;
+	m->cfg.protocol = o->fe.protocol;
+	o->fe = m->cfg;
+	return 0;
+}
+
+static void go_on(struct guest *g, struct move *m)
+{
+	move_resume(m, &g->load);
+	memcpy(g->command, m->command, sizeof(g->command));
+}
+
+static int guest_main(struct options *o)
 {
 	struct guest g = { .opt = o, .waiting = -1 };
 	struct sigaction sa = { .sa_handler = on_sigterm };
 	int ready = detach_from_parent(o->background);
-	int rc;
+	struct move move;
+	int rc = o->state ? read_state(o, &move) : 0;
 
 	sigaction(SIGTERM, &sa, NULL);
-	rc = fe_init(&g.fe, &o->fe);
+	if (rc == 0)
+		rc = fe_init(&g.fe, &o->fe);
 	g.listener = rc < 0 ? -1 : socket_at(o->control, true);
 	if (rc == 0 && g.listener < 0)
 		rc = -errno;
 	if (rc == 0 && !o->no_connect)
 		rc = command_connect(&g);
+	if (rc == 0 && o->state)
+		go_on(&g, &move);
 	if (rc < 0) {
 		char *why = g.fe.be_path ? be_error(&g.fe) : NULL;
 
@@ -511,7 +551,7 @@ enum {
 	OPT_DOMID = 256, OPT_DEVID, OPT_RESOURCE, OPT_SCRIPT, OPT_KIND, OPT_NAME, OPT_UUID, OPT_DEV,
 	OPT_READONLY, OPT_PV, OPT_AUTO, OPT_FORCE, OPT_CONTROL, OPT_MODEL, OPT_SEED, OPT_DEPTH,
 	OPT_SEGMENTS, OPT_RING_ORDER, OPT_RING_KEYS, OPT_NUM_RING_PAGES, OPT_PROTOCOL, OPT_NO_INDIRECT,
-	OPT_STYLE, OPT_TIMEOUT, OPT_BACKGROUND, OPT_NO_CONNECT, OPT_VOLUME,
+	OPT_STYLE, OPT_TIMEOUT, OPT_BACKGROUND, OPT_NO_CONNECT, OPT_VOLUME, OPT_STATE,
 };
 
 static const struct option long_options[] = {
@@ -542,6 +582,7 @@ static const struct option long_options[] = {
 	{ "background", 0, 0, OPT_BACKGROUND },
 	{ "no-connect", 0, 0, OPT_NO_CONNECT },
 	{ "volume", 1, 0, OPT_VOLUME },
+	{ "state", 1, 0, OPT_STATE },
 	{ 0, 0, 0, 0 },
 };
 
@@ -593,6 +634,7 @@ static bool option_of_guest(struct options *o, int opt, const char *arg)
 	case OPT_CONTROL: o->control = arg; return true;
 	case OPT_MODEL: o->model = arg; return true;
 	case OPT_VOLUME: o->volume = arg; return true;
+	case OPT_STATE: o->state = arg; return true;
 	case OPT_SEED: o->seed = strtoull(arg, NULL, 0); return true;
 	case OPT_DEPTH: o->fe.depth = (unsigned)atoi(arg); return o->fe.depth >= 1 && o->fe.depth <= 512;
 	case OPT_SEGMENTS: o->fe.max_segs = (unsigned)atoi(arg); return o->fe.max_segs - 1 < SEGS_MAX;

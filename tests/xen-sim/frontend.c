@@ -559,8 +559,8 @@ static void handle_xenstore(struct frontend *fe)
 
 bool fe_wait(struct frontend *fe, int extra_fd, int timeout_ms)
 {
-	struct pollfd p[3] = { { .fd = fe->ev.fd, .events = POLLIN },
-			       { .fd = xs_fileno(fe->xs), .events = POLLIN },
+	struct pollfd p[3] = { { .fd = fe->suspended ? -1 : fe->ev.fd, .events = POLLIN },
+			       { .fd = fe->suspended ? -1 : xs_fileno(fe->xs), .events = POLLIN },
 			       { .fd = extra_fd, .events = POLLIN } };
 
 	if (poll(p, 3, timeout_ms) <= 0)

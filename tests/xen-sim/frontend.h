@@ -77,6 +77,7 @@ struct frontend {
 	uint32_t ring_ref[RING_PAGES_MAX];
 	struct blkif_front_ring ring;
 	bool connected, closed_by_backend;
+	bool suspended;			/* nothing that happens is seen */
 	int be_state;
 
 	uint64_t sectors;

@@ -10,14 +10,20 @@
 #   guest DOMID COMMAND...       a command to it ("write 1000"); prints its JSON; fails if that says ok:false
 #   guest DOMID status | guest_value KEY   one value of that JSON; writing DOMID N: has it done N operations?
 #   guest_detach DOMID, guest_destroy DOMID
+#   guest_suspend DOMID          Xen suspends it; its state is saved
+#   guest_receive N DOMID NEW    its copy arrives on host N as NAME--incoming: disks attached, paused
+#   guest_unpause NEW            the copy gets its name and runs: new rings, everything unanswered once more
+#   guest_resume DOMID           the suspended one goes on with its rings, as if nothing had happened
+#   migrate FROM TO DOMID        all of these, as xl does it; the guest arrives as DOMID+1
 #   compare_volumes [RES]        byte for byte; check_volumes DOMID [RES]: both against what the guest knows
 #   wait_for SECONDS COMMAND...  until it succeeds
 #   connected RES, frozen N RES  conditions for wait_for
 #   cut_link, join_link, power_cut N, power_on N
 #   teardown [STATUS]            everything away; with a status other than 0 the logs are shown
 #
+# DOMID names the first disk of a domain; DOMIDb the second one, where a disk is meant (guest_attach 1 5b r1).
 # A guest's model is $T/model.RES, so that a guest of the same resource on the other host knows what was
-# written before.
+# written before. A copy that arrives has its own one; that of the copy that goes on takes the place ("survives KEY").
 
 XEN_SIM=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP=$(cd "$XEN_SIM/../.." && pwd)
@@ -121,51 +127,126 @@ kill_daemon() { kill -9 "$(cat "$T/host$1/drbdxd.pid")" && wait_for 5 daemon_gon
 
 # --- guests
 
-attach() { # N DOMID [RES]: libxl's part alone
-	echo "$1 ${3:-r0}" >"$T/guest.$2"
-	on "$1" "$SIM/blkfront-sim" attach --domid "$2" --devid 51714 --resource "${3:-r0}" \
+domid_of() { echo "${1%b}"; }			# KEY: DOMID or DOMIDb
+devid_of() { [ "$1" = "${1%b}" ] && echo 51714 || echo 51730; }
+# $T/guest.KEY: host, resource, model
+host_of() { cut -d' ' -f1 "$T/guest.$1"; }
+resource_of() { cut -d' ' -f2 "$T/guest.$1"; }
+model_of() { cut -d' ' -f3 "$T/guest.$1"; }
+disks_of() { # DOMID: the keys of its disks
+	local key
+	for key in "$1" "$1b"; do
+		[ ! -e "$T/guest.$key" ] || echo "$key"
+	done
+}
+
+attach() { # N KEY [RES]: libxl's part alone
+	echo "$1 ${3:-r0} ${GUEST_MODEL:-$T/model.${3:-r0}}" >"$T/guest.$2"
+	on "$1" "$SIM/blkfront-sim" attach --domid "$(domid_of "$2")" --devid "$(devid_of "$2")" --resource "${3:-r0}" \
 		--name "${GUEST_NAME:-vm-${3:-r0}}" ${GUEST_UUID:+--uuid "$GUEST_UUID"}
 }
 
-guest_start() { # DOMID OPTIONS...
-	local n res
-	read -r n res <"$T/guest.$1"
-	on "$n" "$SIM/blkfront-sim" guest --domid "$1" --devid 51714 --control "$T/guest.$1.sock" \
-		--model "$T/model.$res" --background "${@:2}" 2>>"$T/guest.$1.log"
+guest_start() { # KEY OPTIONS...
+	on "$(host_of "$1")" "$SIM/blkfront-sim" guest --domid "$(domid_of "$1")" --devid "$(devid_of "$1")" \
+		--control "$T/guest.$1.sock" --model "$(model_of "$1")" --background "${@:2}" 2>>"$T/guest.$1.log"
 }
 
-guest_attach() { # N DOMID [RES [OPTIONS...]]
+guest_attach() { # N KEY [RES [OPTIONS...]]
 	attach "$1" "$2" "${3:-r0}" && guest_start "$2" "${@:4}"
 }
 
-guest() { # DOMID COMMAND...
-	local n res
-	read -r n res <"$T/guest.$1"
-	on "$n" "$SIM/blkfront-sim" ctl "$T/guest.$1.sock" --timeout "$GUEST_TIMEOUT" "${@:2}"
+guest() { # KEY COMMAND...
+	on "$(host_of "$1")" "$SIM/blkfront-sim" ctl "$T/guest.$1.sock" --timeout "$GUEST_TIMEOUT" "${@:2}"
 }
 
 guest_value() { # KEY: of the JSON on stdin
 	sed -n "s/.*\"$1\":\"\{0,1\}\([^,\"}]*\).*/\1/p"
 }
 
-writing() { # DOMID OPERATIONS: has its load done so many?
+writing() { # KEY OPERATIONS: has its load done so many?
 	[ "$(guest "$1" status | guest_value ops)" -ge "$2" ]
 }
 
-guest_write() { # DOMID COUNT
+guest_write() { # KEY COUNT
 	guest "$1" write "$2"
 }
 
-guest_detach() { # DOMID
-	local n res
-	read -r n res <"$T/guest.$1"
-	on "$n" "$SIM/blkfront-sim" detach --domid "$1" --devid 51714
+guest_detach() { # KEY
+	on "$(host_of "$1")" "$SIM/blkfront-sim" detach --domid "$(domid_of "$1")" --devid "$(devid_of "$1")"
 }
 
 guest_destroy() { # DOMID
-	local n res
-	read -r n res <"$T/guest.$1"
-	on "$n" "$SIM/blkfront-sim" destroy --domid "$1"
+	on "$(host_of "$1")" "$SIM/blkfront-sim" destroy --domid "$1"
+}
+
+# --- live migration, in the order in which xl and libxl do it
+
+domain() { # DOMID VERB...: what Xen and xl do with the domain itself
+	on "$(host_of "$1")" "$SIM/blkfront-sim" domain --domid "$1" "${@:2}"
+}
+
+identity() { # DOMID: its name and /vm/UUID, on one line in a file
+	local vm
+	vm=$(on "$(host_of "$1")" xenstore-read "/local/domain/$1/name" "/local/domain/$1/vm") &&
+		echo "${vm//$'\n'/ }" >"$T/state.$1.vm"
+}
+
+guest_suspend() { # DOMID
+	local key
+	identity "$1" || return 1
+	for key in $(disks_of "$1"); do
+		guest "$key" suspend "$T/state.$key" >/dev/null || return 1
+		cp "$(model_of "$key")" "$T/state.$key.model" || return 1	# it is the guest's memory
+	done
+	domain "$1" suspend
+}
+
+guest_resume() { # DOMID
+	local key
+	domain "$1" resume || return 1
+	for key in $(disks_of "$1"); do
+		guest "$key" resume >/dev/null || return 1
+	done
+}
+
+# Where a disk is refused, libxl takes the whole domain away again.
+guest_receive() { # N DOMID NEW
+	local key name vm
+	read -r name vm <"$T/state.$2.vm"
+	echo "$2" >"$T/arrived.$3"
+	for key in $(disks_of "$2"); do
+		GUEST_NAME=$name--incoming GUEST_UUID=${vm##*/} GUEST_MODEL=$T/state.$key.model \
+			attach "$1" "$3${key#"$2"}" "$(resource_of "$key")" && continue
+		guest_destroy "$3"
+		return 1
+	done
+}
+
+guest_unpause() { # NEW
+	local old key name
+	old=$(cat "$T/arrived.$1")
+	read -r name _ <"$T/state.$old.vm"
+	domain "$1" rename "$name" || return 1
+	for key in $(disks_of "$1"); do
+		# Not with a test program's descriptor, which would wait for the guest's end.
+		guest_start "$key" --state "$T/state.$old${key#"$1"}" 3>&- || return 1
+	done
+}
+
+survives() { # KEY
+	ln -f "$(model_of "$1")" "$T/model.$(resource_of "$1")" 2>/dev/null || [ "$(model_of "$1")" -ef "$T/model.$(resource_of "$1")" ]
+}
+
+migrate() { # FROM TO DOMID
+	local new=$(($3 + 1)) key
+	[ "$(host_of "$3")" = "$1" ] || { fail "domain $3 is not on host $1"; return 1; }
+	guest_suspend "$3" || return 1
+	guest_receive "$2" "$3" "$new" || { guest_resume "$3"; return 1; }
+	domain "$3" rename "$(cut -d' ' -f1 "$T/state.$3.vm")--migratedaway" &&	# the point of no return
+		guest_unpause "$new" && guest_destroy "$3" || return 1
+	for key in $(disks_of "$new"); do
+		survives "$key"
+	done
 }
 
 # --- the pair

@@ -84,6 +84,7 @@ static void completed(void *ctx, struct request *r)
 	if (now - l->progress_ns > l->res.longest_gap_ns)
 		l->res.longest_gap_ns = now - l->progress_ns;
 	l->progress_ns = now;
+	l->paused = false;
 	latency_add(&l->res.lat, now - r->issued_ns);
 	if (r->status != BLKIF_RSP_OKAY) {
 		l->res.errors++;
@@ -136,10 +137,17 @@ void load_stop(struct load *l)
 	l->left = 0;
 }
 
+static void fill(const struct load *l, struct request *r, uint64_t sector, uint32_t sectors)
+{
+	uint8_t *data = fe_request_data(l->fe, r);
+
+	for (uint32_t i = 0; i < sectors; i++)
+		sector_fill(data + i * SECTOR, l->model.h->seed, sector + i, r->seq);
+}
+
 static void issue_write(struct load *l, struct request *r, uint64_t sector, uint32_t sectors)
 {
 	uint64_t seq = ++l->model.h->next_seq, oldest = seq;
-	uint8_t *data = fe_request_data(l->fe, r);
 
 	for (unsigned i = 0; i < l->fe->cfg.depth; i++) {
 		struct request *o = &l->fe->req[i];
@@ -150,10 +158,9 @@ static void issue_write(struct load *l, struct request *r, uint64_t sector, uint
 	}
 	r->seq = seq;
 	r->oldest_seq = oldest;
-	for (uint32_t i = 0; i < sectors; i++) {
-		sector_fill(data + i * SECTOR, l->model.h->seed, sector + i, seq);
+	fill(l, r, sector, sectors);
+	for (uint32_t i = 0; i < sectors; i++)
 		l->model.hi[sector + i] = (uint32_t)seq;
-	}
 	fe_request_put(l->fe, r, BLKIF_OP_WRITE, sector, sectors);
 }
 
@@ -210,13 +217,30 @@ static void issue_one(struct load *l, struct request *r)
 		l->left = 1;			/* the caller counts it down: this was the last */
 }
 
+void load_reissue(struct load *l, const struct request *old)
+{
+	struct request *r = fe_request_get(l->fe);
+
+	if (!r)
+		abort();		/* they fitted on the ring that they come from */
+	r->seq = old->seq;
+	r->oldest_seq = old->oldest_seq;
+	memcpy(r->floor, old->floor, old->sectors * sizeof(uint32_t));
+	if (old->op == BLKIF_OP_WRITE)
+		fill(l, r, old->sector, old->sectors);
+	else
+		memset(fe_request_data(l->fe, r), 0xa5, (size_t)old->sectors * SECTOR);
+	fe_request_put(l->fe, r, old->op, old->sector, old->sectors);
+	r->issued_ns = old->issued_ns;
+}
+
 bool load_issue(struct load *l)
 {
 	struct request *r;
 	bool any = false;
 
-	while (l->job && l->left && !l->suspended && (r = fe_request_get(l->fe))) {
-		if (l->fe->in_flight == 0)
+	while (l->job && l->left && !l->fe->suspended && (r = fe_request_get(l->fe))) {
+		if (l->fe->in_flight == 0 && !l->paused)
 			l->progress_ns = now_ns();
 		issue_one(l, r);
 		if (l->left != FOREVER)

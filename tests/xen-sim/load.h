@@ -31,7 +31,8 @@ struct load {
 	uint64_t first, sectors;	/* the range that is used, 512-byte sectors */
 	uint32_t size, max_size;	/* of a request in sectors; size 0: any up to max_size */
 	unsigned flush_every;		/* in mixed load, 0: never */
-	bool sequential, suspended;
+	bool sequential;
+	bool paused; /* from a suspension to the first answer after it, which ends one gap */
 	uint64_t random, next;		/* next: of a sequential pass */
 
 	enum job_kind job;
@@ -46,6 +47,8 @@ void load_start(struct load *l, enum job_kind job, uint64_t ops);
 void load_stop(struct load *l);		/* issue no more; what is under way still completes */
 bool load_issue(struct load *l);	/* what fits on the ring; false: the job is over */
 bool load_ok(const struct load *l);
+/* On a new ring: a request again that had no answer on an earlier one; `old` is not of this frontend. */
+void load_reissue(struct load *l, const struct request *old);
 /* One JSON object without newline; what: name of the command. */
 char *load_json(const struct load *l, const char *what);
 

@@ -68,8 +68,8 @@ refused() { # N DOMID REGEX [RES]
 	guest_destroy "$2"
 }
 
-node() { # N DOMID NODE: of the backend's directory
-	on "$1" xenstore-read "/local/domain/0/backend/vbd/$2/51714/$3" 2>/dev/null
+node() { # N KEY NODE: of the backend's directory
+	on "$1" xenstore-read "/local/domain/0/backend/vbd/$(domid_of "$2")/$(devid_of "$2")/$3" 2>/dev/null
 }
 backend_state_is() { [ "$(node "$1" "$2" state)" = "$3" ]; }
 hotplug_connected() { [ "$(node "$1" "$2" hotplug-status)" = connected ]; }
@@ -94,4 +94,70 @@ progress() { # DOMID OPERATIONS
 	local ops
 	ops=$(guest "$1" status | guest_value ops)
 	wait_for 20 writing "$1" $((ops + $2))
+}
+
+# --- live migration
+
+loaded_guest() { # on host 1, domain 5
+	start_guest 1 5
+	guest 5 start mixed
+	wait_for 10 writing 5 50
+}
+
+# Its copy runs at the destination, and has not asked for anything yet.
+handed_over_unused() {
+	start_guest 1 5
+	guest 5 write 100
+	guest_suspend 5
+	guest_receive 2 5 6
+	guest_unpause 6
+	says 2 '.token.state == "held" and .token.base < .token.epoch'
+	says 1 '.guest.attachment == "HandedOver"'
+}
+
+# While the daemon stands still the guest fills its ring, and is suspended.
+suspended_with_a_full_ring() {
+	kill -STOP "$(daemon_pid 1)"
+	apart guest 5 write 16 >"$T/written" &
+	wait_for 5 in_flight 5 16
+	guest_suspend 5
+	kill -CONT "$(daemon_pid 1)"
+}
+in_flight() { # KEY REQUESTS
+	[ "$(guest "$1" status | guest_value in_flight)" = "$2" ]
+}
+answered_all() { in_flight "$1" 0; }
+
+# The domain that arrives does not get its disk, in these words; it is gone, and its `add` took so many milliseconds at most.
+refused_arrival() { # N DOMID NEW REGEX [MILLISECONDS]
+	local name vm begin
+	[ -f "$T/state.$2.vm" ] || identity "$2"
+	read -r name vm <"$T/state.$2.vm"
+	begin=$(now_ms)
+	GUEST_NAME=$name--incoming GUEST_UUID=${vm##*/} refused "$1" "$3" "$4"
+	echo "$(($(now_ms) - begin)) ms"
+	[ $(($(now_ms) - begin)) -lt "${5:-20000}" ]
+}
+
+device_says() { # N REGEX: why a device is not served
+	says "$1" ".devices | any(.why // \"\" | test(\"$2\"))"
+}
+
+one_token_held() { # [RES]
+	local n=0 h
+	for h in 1 2; do
+		! says "$h" '.token.state == "held"' "${1:-r0}" || n=$((n + 1))
+	done
+	[ $n = 1 ]
+}
+
+# The load goes on and ends without an error; everything reads back on both hosts; one of them may write.
+well() { # KEY [RES]
+	progress "$1" 30
+	guest "$1" stop >"$T/result" || { cat "$T/result"; return 1; }
+	echo "longest gap between two answers: $(guest_value longest_gap_ms <"$T/result") ms"
+	guest "$1" verify >"$T/result" || { cat "$T/result"; return 1; }
+	survives "$1"
+	volumes_agree "${2:-r0}"
+	one_token_held "${2:-r0}"
 }

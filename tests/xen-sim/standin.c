@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A library to preload (LD_PRELOAD) into programs of a simulated domain 0: it stands in for libxengnttab,
- * libxenevtchn and, as far as oxenstored and a look at the list of domains need it, libxencall,
+ * libxenevtchn and, as far as oxenstored and a look at the list of domains need it, libxencall, libxenctrl,
  * libxenforeignmemory and libxendevicemodel. The program that runs on it is the shipped one. What these calls
  * promise, and the errors they give, is as in Xen 4.17 and Linux' gntdev and evtchn drivers; where
  * DRBDX_XEN_SIM is not set they fail like a host without /dev/xen.
@@ -26,6 +26,7 @@
 #include <xen/sysctl.h>
 #include <xen/version.h>
 #include <xencall.h>
+#include <xenctrl.h>
 #include <xendevicemodel.h>
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
@@ -554,6 +555,34 @@ static int list_domains(struct xen_sysctl_getdomaininfolist *l)
 		if ((id < 256 || id == l->first_domain) && sim_domain_get((uint16_t)id, &d))
 			domain_info(&d, &out[l->num_domains++]);
 	return 0;
+}
+
+/* libxenctrl: the list of domains alone. The daemon finds these instead of opening the library. */
+
+xc_interface *xc_interface_open(xentoollog_logger *logger, xentoollog_logger *dombuild_logger,
+				unsigned open_flags)
+{
+	(void)logger;
+	(void)dombuild_logger;
+	(void)open_flags;
+	return sim_machine() ? (xc_interface *)xencall_open(NULL, 0) : NULL;
+}
+
+int xc_interface_close(xc_interface *xch)
+{
+	return xencall_close((xencall_handle *)xch);
+}
+
+int xc_domain_getinfolist(xc_interface *xch, uint32_t first_domain, unsigned int max_domains,
+			  xc_domaininfo_t *info)
+{
+	struct xen_sysctl_getdomaininfolist list = {
+		.first_domain = (domid_t)first_domain, .max_domains = max_domains, .buffer.p = info,
+	};
+
+	(void)xch;
+	list_domains(&list);
+	return (int)list.num_domains;
 }
 
 int xencall1(xencall_handle *h, unsigned int op, uint64_t arg)

@@ -4,7 +4,7 @@ XEN_SIM_OUT := $(B)/tests/xen-sim
 XEN_SIM_CFLAGS := -std=gnu11 -O2 -g $(WARNINGS) -pthread
 XEN_SIM_PROGRAMS := $(addprefix $(XEN_SIM_OUT)/,libxen-standin.so blkfront-sim cable roundtrip selftest-backend)
 BLKFRONT_SIM_SRC := $(addprefix tests/xen-sim/,blkfront-sim.c frontend.c hostile.c load.c machine.c model.c \
-	toolstack.c)
+	move.c toolstack.c)
 XEN_SIM_HEADERS := $(wildcard tests/xen-sim/*.h)
 
 .PHONY: xen-sim

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The record of an attachment outlives the daemon; whatever else is in its place is ignored. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* /run/drbdx, in a folder of this test's own. */
+static char root[] = "/tmp/drbdx-attachment.XXXXXX";
+
+static const char *here(const char *path, int which)
+{
+	static char out[2][128];
+
+	assert_int_equal(strncmp(path, "/run/drbdx/", 11), 0);
+	snprintf(out[which], sizeof(out[which]), "%s/%s", root, path + 11);
+	return out[which];
+}
+
+static FILE *fopen_here(const char *path, const char *mode)
+{
+	return fopen(here(path, 0), mode);
+}
+
+static int rename_here(const char *from, const char *to)
+{
+	return rename(here(from, 0), here(to, 1));
+}
+
+static int unlink_here(const char *path)
+{
+	return unlink(here(path, 0));
+}
+
+#define fopen  fopen_here
+#define rename rename_here
+#define unlink unlink_here
+#include "backend/attachment.c"
+#undef fopen
+#undef rename
+#undef unlink
+
+#define MINOR 7u
+
+static void put(const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/minor-%u.attachment", root, MINOR);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void text_of(char *out, size_t size)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/minor-%u.attachment", root, MINOR);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	out[fread(out, 1, size - 1, f)] = 0;
+	fclose(f);
+}
+
+static unsigned int files(void)
+{
+	DIR *d = opendir(root);
+	struct dirent *e;
+	unsigned int n = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static int make_root(void **state)
+{
+	(void)state;
+	strcpy(root, "/tmp/drbdx-attachment.XXXXXX");
+	return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_root(void **state)
+{
+	(void)state;
+	attachment_forget(MINOR);
+	return rmdir(root);
+}
+
+static const struct attachment_record full = {
+	.domid = 31234,
+	.core = { .served = UINT64_MAX,
+		  .reserved = 0xfedcba9876543210u,
+		  .handed_over = true,
+		  .stale = false },
+	.drained = true,
+	.held = true,
+	.mark = UINT32_MAX,
+};
+
+static void assert_same(const struct attachment_record *a, const struct attachment_record *b)
+{
+	assert_int_equal(a->domid, b->domid);
+	assert_true(a->core.served == b->core.served);
+	assert_true(a->core.reserved == b->core.reserved);
+	assert_int_equal(a->core.handed_over, b->core.handed_over);
+	assert_int_equal(a->core.stale, b->core.stale);
+	assert_int_equal(a->drained, b->drained);
+	assert_int_equal(a->held, b->held);
+	assert_int_equal(a->mark, b->mark);
+}
+
+static void a_record_is_read_as_it_was_written(void **state)
+{
+	struct attachment_record r;
+
+	(void)state;
+	attachment_write(MINOR, &full);
+	assert_int_equal(attachment_read(MINOR, &r), 0);
+	assert_same(&r, &full);
+	assert_int_equal(files(), 1);
+}
+
+/* Every field by itself, so that none is written in another one's place. */
+static void no_field_is_another_ones(void **state)
+{
+	const struct attachment_record records[] = {
+		{ .domid = 1 },		 { .core.served = 1 },
+		{ .core.reserved = 16 }, { .core.handed_over = true },
+		{ .core.stale = true },	 { .drained = true },
+		{ .held = true },	 { .mark = 1 },
+	};
+	struct attachment_record r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		attachment_write(MINOR, &records[i]);
+		assert_int_equal(attachment_read(MINOR, &r), 0);
+		assert_same(&r, &records[i]);
+	}
+}
+
+static void the_record_of_another_resource_is_not_read(void **state)
+{
+	struct attachment_record r;
+
+	(void)state;
+	attachment_write(MINOR, &full);
+	assert_int_equal(attachment_read(MINOR + 1, &r), -ENOENT);
+	assert_int_equal(r.domid, 0);
+}
+
+static void a_record_that_was_forgotten_is_not_there(void **state)
+{
+	struct attachment_record r;
+
+	(void)state;
+	attachment_write(MINOR, &full);
+	attachment_forget(MINOR);
+	assert_int_equal(attachment_read(MINOR, &r), -ENOENT);
+	assert_int_equal(files(), 0);
+	attachment_forget(MINOR);
+}
+
+static void a_torn_record_is_ignored(void **state)
+{
+	struct attachment_record r;
+	char text[512], torn[512];
+
+	(void)state;
+	attachment_write(MINOR, &full);
+	text_of(text, sizeof(text));
+	/* Short of the last number: what is before it does not make a record. */
+	for (size_t n = 0; n <= (size_t)(strrchr(text, ' ') - text); n++) {
+		snprintf(torn, sizeof(torn), "%.*s", (int)n, text);
+		put(torn);
+		assert_int_equal(attachment_read(MINOR, &r), -EINVAL);
+	}
+}
+
+static void a_foreign_file_is_ignored(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"\n",
+		"domid 5\n",
+		"version\n",
+		"hello world, this is not ours\n",
+		"version one domid 5",
+		"version 1 domid 5 served x reserved 0 handed_over 0 stale 0 drained 1 held 0 mark 0\n",
+		"version 1 domid 5 served 1 reserved 0 stale 0 handed_over 0 drained 1 held 0 mark 0\n",
+	};
+	struct attachment_record r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		put(texts[i]);
+		assert_int_equal(attachment_read(MINOR, &r), -EINVAL);
+	}
+}
+
+static void a_record_of_another_version_is_ignored(void **state)
+{
+	static const char *const versions[] = { "0", "2", "11" };
+	struct attachment_record r;
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "version %s domid 5 served 1 reserved 0 handed_over 0 stale 0 drained 1 held 0 mark "
+			 "0\n",
+			 versions[i]);
+		put(text);
+		assert_int_equal(attachment_read(MINOR, &r), -EINVAL);
+	}
+}
+
+/* The old one would say something that is no longer true. */
+static void a_record_that_cannot_be_written_leaves_none(void **state)
+{
+	struct attachment_record r;
+	char path[128];
+
+	(void)state;
+	attachment_write(MINOR, &full);
+	snprintf(path, sizeof(path), "%s/minor-%u.attachment.new", root, MINOR);
+	assert_int_equal(symlink("/nowhere/at/all", path), 0);
+	attachment_write(MINOR, &(struct attachment_record){ .domid = 5 });
+	assert_int_equal(attachment_read(MINOR, &r), -ENOENT);
+	assert_int_equal(files(), 0);
+}
+
+static void only_a_ring_without_unanswered_requests_goes_on(void **state)
+{
+	(void)state;
+	assert_false(attachment_may_go_on(
+		&(struct attachment_record){ .domid = 5, .core.served = 3, .held = true }));
+	assert_true(attachment_may_go_on(&(struct attachment_record){ .domid = 5, .drained = true }));
+	assert_true(
+		attachment_may_go_on(&(struct attachment_record){ .domid = 5, .core.handed_over = true }));
+	assert_true(attachment_may_go_on(&(struct attachment_record){ .domid = 5, .core.stale = true }));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_record_is_read_as_it_was_written),
+		T(no_field_is_another_ones),
+		T(the_record_of_another_resource_is_not_read),
+		T(a_record_that_was_forgotten_is_not_there),
+		T(a_torn_record_is_ignored),
+		T(a_foreign_file_is_ignored),
+		T(a_record_of_another_version_is_ignored),
+		T(a_record_that_cannot_be_written_leaves_none),
+		T(only_a_ring_without_unanswered_requests_goes_on),
+	};
+
+	return cmocka_run_group_tests_name("attachment", tests, NULL, NULL);
+}
