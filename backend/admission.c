@@ -59,7 +59,7 @@ void claim_advance(struct replicate *r)
 	if (r->attachment == ATTACHMENT_RESERVING) {
 		reserve_ask(r);
 	} else if (token_held(r) && r->wanted.reservation) {
-		token_give(r); /* R9: the copy that the partner was granted comes first; ask for the token then */
+		token_give(r, r->wanted.reservation); /* R9: the copy that the partner was granted comes first; ask for the token then */
 	} else if (token_held(r)) {
 		r->claim_deadline_ms = UINT64_MAX;
 		attachment_event(r, EVENT_GRANT);
@@ -157,6 +157,7 @@ void replicate_adopt(struct replicate *r, const struct claimant *c, const struct
 	}
 	r->left = false;
 	if (!a->served && !a->reserved && !a->stale) { /* it has never run */
+		r->ops->unhold(r->ctx);
 		replicate_claim(r, c, now_ms);
 		return;
 	}
@@ -177,6 +178,11 @@ void replicate_adopt(struct replicate *r, const struct claimant *c, const struct
 	else
 		r->ops->unhold(r->ctx); /* what held it ended while nobody was here */
 	r->ops->claimed(r->ctx, 0, "");
+	if (r->attachment == ATTACHMENT_STALE)
+		r->ops->outdated(r->ctx, r->stale_why);
+	else if (r->peer_current)
+		outdate_unreserved(r);
+	token_advance(r);
 	replicate_settle(r);
 }
 

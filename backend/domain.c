@@ -29,7 +29,7 @@
 #define DOMINF_REASON(flags) ((flags) >> 16 & 0xff)
 #define REASON_SUSPEND	2u
 #define RECORD_ROOM	4096u
-#define XL_TIMEOUT_MS	5000
+#define XL_TIMEOUT_MS	2500 /* below the time that the partner waits for a reservation */
 
 enum answer { NOBODY_KNOWS, NO_DOMAIN, RUNNING, SUSPENDED, OTHERWISE_DOWN };
 
@@ -77,9 +77,10 @@ static void *open_library(void)
 /* In a process that has the functions already (a preloaded stand-in) those are meant. */
 static bool find_xenctrl(struct xenctrl *x)
 {
-	void *library = dlsym(RTLD_DEFAULT, "xc_interface_open") ? RTLD_DEFAULT : open_library();
+	bool preloaded = dlsym(RTLD_DEFAULT, "xc_interface_open");
+	void *library = preloaded ? RTLD_DEFAULT : open_library();
 
-	if (!library && library != RTLD_DEFAULT)
+	if (!library && !preloaded)
 		return false;
 	x->open = (xc_open_fn *)dlsym(library, "xc_interface_open");
 	x->close = (xc_close_fn *)dlsym(library, "xc_interface_close");
@@ -154,8 +155,11 @@ static bool read_all(int fd, char *out, size_t size)
 
 	while (n > 0 && used < size - 1) {
 		int64_t left = deadline - now_ms();
+		int rc = left > 0 ? poll(&p, 1, (int)left) : 0;
 
-		if (left <= 0 || (poll(&p, 1, (int)left) <= 0 && errno != EINTR))
+		if (rc < 0 && errno == EINTR)
+			continue;
+		if (rc <= 0)
 			return false;
 		n = read(fd, out + used, size - 1 - used);
 		if (n > 0)
@@ -176,7 +180,7 @@ static enum answer judge_xl(char *text)
 	while ((next = strchr(line, '\n')) && next[1])
 		line = next + 1;
 	if (sscanf(line, "%*s %*u %*u %*u %15s %*s %*s %15s", state, reason) != 2)
-		return NO_DOMAIN;
+		return NOBODY_KNOWS;
 	if (!strchr(state, 's'))
 		return RUNNING;
 	value = strtoul(reason, &end, 16);
@@ -197,8 +201,7 @@ static enum answer ask_xl(uint32_t domid)
 		return NOBODY_KNOWS;
 	if (read_all(fd, text, sizeof(text)))
 		answer = judge_xl(text);
-	else
-		kill(pid, SIGKILL);
+	kill(pid, SIGKILL); /* it has said all, or took too long */
 	close(fd);
 	waitpid(pid, &status, 0);
 	return answer;

@@ -12,7 +12,7 @@
  * 0: the domain exists and is shut down with the reason "suspend", so it can put nothing into its rings until the
  * toolstack resumes it (docs/HANDOVER.md, R2). -EBUSY: it runs, or is shut down for another reason; -ENOENT: no
  * such domain; -ENOSYS: nobody here can tell. Words in `why`. Asks the running Xen's libxenctrl, whose ABI changes with every
- * release, through dlopen; where that is not there, `xl list -v`, for at most 5 s. Control thread only.
+ * release, through dlopen; where that is not there, `xl list -v`, for at most 2.5 s. Control thread only.
  */
 int domain_suspended(uint32_t domid, char *why, size_t why_size);
 

@@ -122,13 +122,13 @@ void send_want(struct replicate *r, bool back)
 }
 
 
-void token_give(struct replicate *r)
+void token_give(struct replicate *r, uint64_t reservation)
 {
 	assert(token_held(r) && !r->guest_count);
 	r->peer_want.asked = r->commit_waits = false;
 	r->wanted.token = TOKEN_GIVEN;
 	r->wanted.epoch++;
-	r->wanted.reservation = 0;
+	r->wanted.reservation = reservation;
 	r->wanted.flags &= ~SB_IN_USE;
 	superblock_want(r, STEP_GIVE);
 	if (attachment_event(r, EVENT_GIVE)) {
@@ -145,6 +145,7 @@ static void send_give(struct replicate *r)
 
 	p.give.epoch = r->durable.epoch;
 	p.give.base = r->durable.base;
+	p.give.reservation = r->durable.reservation;
 	p.give.gen = r->durable.gen;
 	p.give.ring = r->attachment == ATTACHMENT_HANDED_OVER;
 	say(r, "token given to %s (epoch %llu)", r->cfg.peer_host, (unsigned long long)p.give.epoch);
@@ -189,7 +190,7 @@ static void answer_want_back(struct replicate *r)
 	if (r->wanted.token == TOKEN_HELD && !unused(r))
 		r->peer_want.asked = false; /* USED tells the partner that its copy is stale */
 	else if (token_held(r) && no_guest(r))
-		token_give(r);
+		token_give(r, 0);
 }
 
 /* Answers the partner's WANT as soon as it can be answered; called again when a release
@@ -207,7 +208,7 @@ static void answer_want(struct replicate *r)
 	else if (r->wanted.token == TOKEN_NONE || (!no_guest(r) && !releasing))
 		refuse_want(r);
 	else if (token_held(r) && no_guest(r))
-		token_give(r);
+		token_give(r, 0);
 }
 
 void want_back_advance(struct replicate *r)
@@ -229,8 +230,8 @@ static int on_give(struct replicate *r, const struct packet_give *g)
 {
 	struct superblock *sb = &r->wanted;
 
-	if (sb->token == TOKEN_HELD || g->epoch <= sb->epoch)
-		return 0; /* a repetition */
+	if (sb->token == TOKEN_HELD || g->epoch <= sb->epoch || r->step_version[STEP_GIVE])
+		return 0; /* a repetition; or it answers a GIVE that has not left */
 	if (g->base < sb->base || g->base >= g->epoch || g->gen.current != sb->gen.current) {
 		protocol_error(r,
 			       "GIVE of epoch %llu with base %llu and generation %016llX does not fit base "
@@ -246,6 +247,7 @@ static int on_give(struct replicate *r, const struct packet_give *g)
 	sb->reservation = 0;
 	r->partner_ring = g->ring;
 	superblock_want(r, STEP_TAKEN);
+	outdate_unfulfilled(r, g->reservation);
 	return 0;
 }
 
@@ -297,7 +299,7 @@ static void give_back(struct replicate *r)
 {
 	if (r->partner_ring && r->attachment == ATTACHMENT_NONE && token_held(r) && unused(r) && !r->left &&
 	    r->connection == CONNECTION_CONNECTED)
-		token_give(r);
+		token_give(r, 0);
 }
 
 /* ---- activate, use, release ---- */
@@ -306,9 +308,9 @@ static void serve(struct replicate *r, enum attachment_event event)
 {
 	if (!attachment_event(r, event))
 		return;
+	r->guest_asked = false; /* asked already, if an earlier daemon served it in this epoch */
+	r->guest_ready = r->alone || (r->kept.served == r->wanted.epoch && !unused(r));
 	r->kept = (struct attachment){ .served = r->wanted.epoch };
-	r->guest_asked = false;
-	r->guest_ready = r->alone;
 	attachment_kept(r);
 }
 
@@ -363,7 +365,7 @@ bool replicate_request(struct replicate *r, uint64_t now_ms)
 	if (!unused(r) && r->wanted.flags & SB_IN_USE) /* base alone may be on its way for another disk (R10) */
 		return false;
 	r->now_ms = now_ms;
-	if (unused(r) && !r->guest_ready) { /* R10: the tokens of its other disks first */
+	if (!r->guest_ready) { /* R10: the tokens of its other disks first */
 		if (!r->guest_asked)
 			r->ops->used(r->ctx);
 		r->guest_asked = true;
@@ -455,8 +457,7 @@ static void release(struct replicate *r)
 		}
 		break;
 	default:
-		if (!r->parking)
-			reserve_release(r);
+		reserve_release(r);
 		attachment_event(r, EVENT_RELEASE);
 		sibling_advance(r);
 		requests_drop_queued(r);
@@ -487,7 +488,7 @@ void handover_drained(struct replicate *r)
 		return;
 	r->wanted.flags &= ~SB_IN_USE;
 	if (reserved && token_held(r) && r->connection == CONNECTION_CONNECTED)
-		token_give(r);
+		token_give(r, r->wanted.reservation);
 	superblock_want(r, STEP_RELEASE);
 }
 
@@ -496,7 +497,7 @@ void replicate_yield(struct replicate *r, uint64_t now_ms)
 	r->now_ms = now_ms;
 	r->yielding = true;
 	if (token_held(r) && r->attachment == ATTACHMENT_NONE && r->connection == CONNECTION_CONNECTED && !r->left)
-		token_give(r);
+		token_give(r, 0);
 	replicate_settle(r);
 }
 
@@ -505,7 +506,7 @@ static void give_reserved(struct replicate *r)
 {
 	if (r->durable.reservation && token_held(r) && !r->left && r->connection == CONNECTION_CONNECTED &&
 	    r->attachment == ATTACHMENT_NONE)
-		token_give(r);
+		token_give(r, r->durable.reservation);
 }
 
 void replicate_nobody_left(struct replicate *r, uint64_t now_ms)
@@ -564,7 +565,7 @@ void handover_step(struct replicate *r, enum step step)
 {
 	switch (step) {
 	case STEP_GIVE:
-		if (r->connection == CONNECTION_CONNECTED)
+		if (r->connection == CONNECTION_CONNECTED && r->durable.token == TOKEN_GIVEN)
 			send_give(r);
 		break;
 	case STEP_USE:
@@ -591,11 +592,10 @@ void handover_connected(struct replicate *r)
 	if (token_held(r) && r->durable.base == r->durable.epoch)
 		send_used(r);
 	give_reserved(r);
+	reservation_tell(r);
 	if (r->attachment == ATTACHMENT_COMMITTING)
 		commit_ask(r);
-	want_back_advance(r);
-	sibling_advance(r);
-	claim_advance(r);
+	token_advance(r);
 }
 
 void handover_lost(struct replicate *r)

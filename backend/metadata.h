@@ -67,7 +67,8 @@ struct superblock {
 	enum token token;
 	uint64_t epoch;	      /* grows with every change of the token's place */
 	uint64_t base;	      /* the highest epoch in which a guest request ran */
-	uint64_t reservation; /* granted to the partner at a hand-over, 0 = none */
+	/* granted to the partner at a hand-over, 0 = none; with TOKEN_GIVEN the one that GIVE fulfils */
+	uint64_t reservation;
 	struct generations gen;
 	struct features agreed; /* all zero while SB_JUST_CREATED */
 };

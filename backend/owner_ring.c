@@ -145,14 +145,16 @@ static void ring_resumed(void *ctx)
 
 static const struct ring_ops ring_ops = { ring_ready, ring_submit, ring_broken, ring_resumed };
 
-/* A ring that an earlier daemon held goes on at its mark. */
+/* A ring that an earlier daemon held goes on at its mark. Any other one that is attached while held is that of a guest
+ * that runs: whatever it has put into it is a sign of life. */
 static void hold_attached(struct resource *r)
 {
 	if (r->hold_at_mark)
 		ring_hold_at(r->ring, r->record.mark);
 	else
-		ring_hold(r->ring);
+		ring_hold_here(r->ring);
 	r->hold_at_mark = false;
+	r->record.mark = ring_mark(r->ring);
 }
 
 static int attach_ring(struct resource *r, char *why, size_t why_size)
@@ -323,7 +325,9 @@ bool act_quiet(void *ctx)
 {
 	const struct resource *r = ctx;
 
-	return !r->ring || ring_quiet(r->ring);
+	if (r->ring)
+		return ring_quiet(r->ring);
+	return !(r->hold_at_mark && r->record.core.served); /* adopted, and its ring is still to be attached */
 }
 
 void act_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid)
@@ -342,10 +346,12 @@ void act_used(void *ctx)
 void act_sibling_ready(void *ctx, int rc)
 {
 	struct resource *r = ctx;
-	struct call *call = r->sibling_call;
+	struct call *call;
 
-	r->sibling_call = NULL;
-	call_answer(call, rc, "");
+	while ((call = r->sibling_calls)) {
+		r->sibling_calls = call->next;
+		call_answer(call, rc, "");
+	}
 }
 
 void act_outdated(void *ctx, const char *why)
@@ -475,8 +481,8 @@ void owner_sibling_used(struct resource *r, struct call *call)
 		call_answer(call, -ECANCELED, ""); /* released meanwhile */
 		return;
 	}
-	act_sibling_ready(r, -ECANCELED); /* an earlier question */
-	r->sibling_call = call;
+	call->next = r->sibling_calls; /* one answer for all who ask */
+	r->sibling_calls = call;
 	replicate_sibling_used(r->core, now(r));
 }
 
@@ -514,8 +520,8 @@ bool owner_park_guest(struct resource *r)
 
 	if (replicate_guest_requests(r->core) || (r->ring && ring_in_flight(r->ring)))
 		return false;
-	if (r->ring && !r->record.drained) {
-		r->record.drained = true;
+	if (r->record.domid && r->record.core.served && !r->record.drained) {
+		r->record.drained = true; /* also where no ring is attached just now */
 		write_record(r);
 	}
 	owner_detach_ring(r);

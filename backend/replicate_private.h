@@ -79,7 +79,9 @@ struct replicate {
 	struct {
 		/* look_suspended() is under way; the guest was resumed meanwhile; the reservation is this one's */
 		bool looking, resumed, granted;
+		bool again; /* a newer one has come during the look: look once more for that */
 		uint64_t query, nonce;
+		uint8_t uuid[UUID_BYTES];
 		char who[WIRE_TEXT + 1];
 	} asked;		 /* the partner's last RESERVE on this connection */
 	uint64_t ended;		 /* the reservation that STEP_ENDED tells of, 0 = nobody needs to be told */
@@ -158,7 +160,8 @@ bool attachment_event(struct replicate *r, enum attachment_event event);
 void attachment_set(struct replicate *r, enum attachment_state next, const char *event); /* admission.c's adoption */
 bool attachment_current(const struct replicate *r); /* its ring may be served with the token (R1) */
 void send_want(struct replicate *r, bool back);
-void token_give(struct replicate *r);	     /* R4's write; GIVE follows */
+/* R4's write; GIVE follows. `reservation`: the one that this fulfils, 0 = none */
+void token_give(struct replicate *r, uint64_t reservation);
 void token_advance(struct replicate *r);
 void attachment_kept(struct replicate *r); /* r->kept was changed: let it be recorded */
 void hold(struct replicate *r);		     /* the guest's ring */
@@ -183,7 +186,8 @@ uint64_t handover_deadline(const struct replicate *r);
 
 /* reserve.c: the hand-over of a running guest */
 void reserve_ask(struct replicate *r);	   /* RESERVING and connected: RESERVE, once a connection */
-void reserve_release(struct replicate *r); /* an arriving guest is gone before it was served */
+void reserve_release(struct replicate *r); /* the attachment ends: the partner is told what it waits for */
+void reservation_tell(struct replicate *r); /* ENDED, if there is one to be told and a connection */
 void commit_ask(struct replicate *r);	   /* COMMITTING: COMMIT, once a connection; or the token is here */
 void commit_advance(struct replicate *r);
 void reserve_lost(struct replicate *r);
@@ -194,5 +198,7 @@ void outdate(struct replicate *r, const char *fmt, ...) __attribute__((format(pr
 void outdate_overtaken(struct replicate *r);
 /* arriving, and the holder's HELLO, which has just come, no longer knows of its reservation (R8) */
 void outdate_unreserved(struct replicate *r);
+/* arriving, and GIVE was for another reservation, or for none */
+void outdate_unfulfilled(struct replicate *r, uint64_t reservation);
 
 #endif

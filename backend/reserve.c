@@ -86,6 +86,12 @@ void outdate_unreserved(struct replicate *r)
 		outdate(r, "the guest went on at %s while the connection was lost", r->cfg.peer_host);
 }
 
+void outdate_unfulfilled(struct replicate *r, uint64_t reservation)
+{
+	if (arriving(r) && reservation != r->kept.reserved)
+		outdate(r, "%s gave the token, but not for this copy of the guest", r->cfg.peer_host);
+}
+
 /* Served, and nothing has been executed with this token. */
 static bool never_used(const struct replicate *r)
 {
@@ -179,12 +185,6 @@ static void on_commit_refuse(struct replicate *r, const struct packet_refuse *p)
 		outdate(r, "%s", p->why);
 }
 
-void reserve_release(struct replicate *r)
-{
-	if (arriving(r) && r->wanted.token != TOKEN_HELD)
-		send_reservation(r, PACKET_ENDED, r->kept.reserved);
-}
-
 /* ---- the source ---- */
 
 static const char resumed_words[] = "the guest was resumed at its source";
@@ -223,8 +223,7 @@ static void send_grant(struct replicate *r)
 
 static void refuse_reserve(struct replicate *r, const char *why)
 {
-	r->asked.looking = r->asked.granted = false;
-	say(r, "reservation for %s on %s refused: %s", r->asked.who, r->cfg.peer_host, why);
+	r->asked.looking = r->asked.granted = r->asked.again = false;
 	send_refusal(r, PACKET_RESERVE_REFUSE, r->asked.nonce, why);
 }
 
@@ -246,6 +245,15 @@ static void hold_anew(struct replicate *r)
 	hold(r);
 }
 
+static void look(struct replicate *r)
+{
+	hold_anew(r);
+	r->asked.looking = true;
+	r->asked.resumed = r->asked.again = false;
+	r->asked.query = r->ops->random(r->ctx);
+	r->ops->look_suspended(r->ctx, r->asked.query, r->asked.uuid);
+}
+
 static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 {
 	char why[WIRE_TEXT];
@@ -259,16 +267,14 @@ static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 	}
 	r->asked.nonce = p->nonce;
 	r->asked.granted = false;
+	memcpy(r->asked.uuid, p->uuid, sizeof(r->asked.uuid));
 	snprintf(r->asked.who, sizeof(r->asked.who), "%s", p->who);
-	if (unable(r, why, sizeof(why))) {
+	if (r->asked.looking)
+		r->asked.again = true; /* one look at a time, whatever the partner sends (P4) */
+	else if (unable(r, why, sizeof(why)))
 		refuse_reserve(r, why);
-		return;
-	}
-	hold_anew(r);
-	r->asked.looking = true;
-	r->asked.resumed = false;
-	r->asked.query = r->ops->random(r->ctx);
-	r->ops->look_suspended(r->ctx, r->asked.query, p->uuid);
+	else
+		look(r);
 }
 
 static void unhold_unreserved(struct replicate *r)
@@ -284,8 +290,12 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 	r->now_ms = now_ms;
 	if (!r->asked.looking || query != r->asked.query)
 		return;
-	if (rc || r->asked.resumed || unable(r, words, sizeof(words))) {
-		refuse_reserve(r, rc ? why : r->asked.resumed ? resumed_words : words);
+	if (r->asked.again && !unable(r, words, sizeof(words))) {
+		look(r); /* for the newest RESERVE */
+	} else if (rc || r->asked.resumed || unable(r, words, sizeof(words))) {
+		why = rc ? why : r->asked.resumed ? resumed_words : words;
+		say(r, "no reservation for %s on %s: %s", r->asked.who, r->cfg.peer_host, why);
+		refuse_reserve(r, why);
 		unhold_unreserved(r);
 	} else {
 		r->asked.looking = false;
@@ -338,7 +348,7 @@ void commit_advance(struct replicate *r)
 	    r->attachment == ATTACHMENT_RELEASING) /* that gives the token by itself */
 		return;
 	if (r->attachment == ATTACHMENT_STALE || r->ops->quiet(r->ctx))
-		token_give(r);
+		token_give(r, r->durable.reservation);
 }
 
 void replicate_quiet(struct replicate *r, uint64_t now_ms)
@@ -349,6 +359,15 @@ void replicate_quiet(struct replicate *r, uint64_t now_ms)
 }
 
 /* ---- both ---- */
+
+void reserve_release(struct replicate *r)
+{
+	if (r->asked.looking)
+		refuse_reserve(r, r->parking ? "drbdxd is being stopped at the source: try again"
+					     : "the guest is gone at its source");
+	if (arriving(r) && !r->parking && r->wanted.token != TOKEN_HELD)
+		send_reservation(r, PACKET_ENDED, r->kept.reserved);
+}
 
 static void on_ended(struct replicate *r, uint64_t id)
 {
@@ -382,6 +401,15 @@ void reserve_packet(struct replicate *r, const struct packet *p)
 	}
 }
 
+/* Told on the next connection, if there is none: HELLO may have shown the reservation that has ended since. */
+void reservation_tell(struct replicate *r)
+{
+	if (r->connection != CONNECTION_CONNECTED || r->step_version[STEP_ENDED])
+		return;
+	send_reservation(r, PACKET_ENDED, r->ended);
+	r->ended = 0;
+}
+
 void reserve_step(struct replicate *r, enum step step)
 {
 	if (step == STEP_RESERVED) {
@@ -393,17 +421,18 @@ void reserve_step(struct replicate *r, enum step step)
 			refuse_reserve(r, "the guest is gone at its source");
 		return;
 	}
-	send_reservation(r, PACKET_ENDED, r->ended); /* ahead of any DATA */
-	r->ended = 0;
+	reservation_tell(r); /* ahead of any DATA */
 	unhold_unreserved(r);
 }
 
 void reserve_lost(struct replicate *r)
 {
+	bool looking = r->asked.looking;
+
 	r->reserve_sent = r->commit_sent = false;
 	r->commit_waits = false;
-	if (r->asked.looking)
+	r->asked.looking = r->asked.granted = r->asked.again = false;
+	if (looking)
 		unhold_unreserved(r);
-	r->asked.looking = r->asked.granted = false;
 	r->asked.nonce = 0;
 }

@@ -44,6 +44,7 @@ struct call {
 	struct resource_claim claim;
 	struct resource_connection connection;
 	bool force;
+	struct call *next;		/* resource_sibling_used(): those that wait for one answer */
 	const void *holder;		/* whom it is about: nothing is done if somebody else holds the claim */
 	uint64_t query;			/* resource_suspended(), */
 	int answer;			/* its result, */
@@ -101,7 +102,7 @@ struct resource {
 	const struct resource_events *events; /* the holder's */
 	void *events_ctx;
 	const void *holder; /* ctx of the granted claim: only its own release ends it */
-	struct call *claim_call, *connect_call, *sibling_call, *stop_call;
+	struct call *claim_call, *connect_call, *sibling_calls, *stop_call;
 	uint64_t stop_deadline_ms;
 	bool stopping, ended;
 };

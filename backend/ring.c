@@ -389,6 +389,11 @@ void ring_hold(struct ring *ring)
 		ring_hold_at(ring, prod);
 }
 
+void ring_hold_here(struct ring *ring)
+{
+	ring_hold_at(ring, ring->back.req_cons);
+}
+
 void ring_unhold(struct ring *ring)
 {
 	ring->held = false;

@@ -88,6 +88,7 @@ void ring_push(struct ring *ring);
  * After ring_unhold() run the ring. */
 void ring_hold(struct ring *ring);
 void ring_hold_at(struct ring *ring, uint32_t mark);
+void ring_hold_here(struct ring *ring); /* at what has been consumed: everything else lies beyond */
 void ring_unhold(struct ring *ring);
 uint32_t ring_mark(const struct ring *ring);
 /* Held, everything up to the mark is consumed and its answers are published, and nothing lies beyond. */

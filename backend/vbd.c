@@ -30,6 +30,7 @@
 #define TAKE_RETRY_MS 1000
 /* Between two repairs: whoever changes our state in a loop gets no loop from us. */
 #define RESTORE_PAUSE_MS 200
+#define ASK_AGAIN_MS 100	/* the guest's other disks, of which one is still being adopted */
 #define LOOKS_MAX 32		/* a run; a frontend that moves faster waits for the next one */
 
 struct resource *vbd_resource(const struct vbd *v)
@@ -417,6 +418,8 @@ void vbd_run(struct vbd *v)
 	v->wake_ms = UINT64_MAX;
 	if (v->undo_write)
 		vbd_write_undo(v);
+	if (v->ask_again)
+		vbd_used(v);
 	for (looks = 0; looks < LOOKS_MAX; looks++) {
 		enum xenbus_phase before = v->phase;
 		bool answer = v->completed != 0;
@@ -437,6 +440,8 @@ void vbd_run(struct vbd *v)
 	}
 	if (looks == LOOKS_MAX)
 		wake_at(v, vbd_now(v) + RESTORE_PAUSE_MS);
+	if (v->ask_again)
+		wake_at(v, vbd_now(v) + ASK_AGAIN_MS);
 	v->running = false;
 	vbd_adopt(v);
 }

@@ -63,6 +63,7 @@ struct vbd {
 	bool claim_pending, connect_pending, detach_pending, release_pending;
 	bool attached;
 	struct ring_params ring, seen;		/* attached or being attached; last read from the frontend */
+	bool ask_again;				/* vbd_used() could not ask all of them */
 	struct vbd_question *question;		/* vbd_handover.c: the first request waits for other disks */
 	resource_reply_fn *add_reply;
 	void *add_ctx;

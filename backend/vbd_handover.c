@@ -109,18 +109,27 @@ void vbd_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid)
 	char why[RESOURCE_TEXT] = "";
 	int rc;
 
-	if (v->claim != CLAIM_DONE || !v->resource)
-		return; /* it is being released, which ends the asker's wait */
+	if (!v->resource || v->claim == CLAIM_RELEASING)
+		return; /* the release has refused it */
 	rc = look(v, uuid, why, sizeof(why));
 	resource_suspended(v->resource, query, rc, why);
 }
 
 /* ---- several disks of one guest ---- */
 
+/* A disk of the same guest whose resource knows of it. */
 static bool sibling(const struct vbd *v, const struct vbd *other)
 {
 	return other != v && other->domid == v->domid && other->resource &&
 	       (other->claim == CLAIM_GRANTED || other->claim == CLAIM_DONE);
+}
+
+/* One that is being claimed, or will be adopted: it has to be asked, and cannot be yet. */
+static bool sibling_to_come(const struct vbd *v, const struct vbd *other)
+{
+	if (other == v || other->domid != v->domid)
+		return false;
+	return other->claim == CLAIM_ASKED || (other->claim == CLAIM_NONE && other->adoptable && other->hotplug);
 }
 
 bool vbd_alone(const struct vbd *v)
@@ -128,7 +137,7 @@ bool vbd_alone(const struct vbd *v)
 	const struct vbd *other;
 
 	TAILQ_FOREACH(other, &v->devices->list, link)
-		if (sibling(v, other))
+		if (sibling(v, other) || sibling_to_come(v, other))
 			return false;
 	return true;
 }
@@ -137,6 +146,7 @@ bool vbd_alone(const struct vbd *v)
 struct vbd_question {
 	struct vbd *asker; /* NULL: it is gone, or has asked anew */
 	unsigned int waits;
+	bool stale, failed; /* one of them is; could not be asked */
 };
 
 void vbd_question_drop(struct vbd *v)
@@ -146,23 +156,33 @@ void vbd_question_drop(struct vbd *v)
 	v->question = NULL;
 }
 
-/* What a disk answers that has no guest any more, or a stale one, needs no regard here: then there is nothing to
- * wait for, or this disk becomes stale too. */
+static void question_over(struct vbd_question *q)
+{
+	struct vbd *v = q->asker;
+
+	if (v && v->resource && !v->devices)
+		v->question = NULL; /* the daemon ends */
+	else if (v && v->resource && q->stale)
+		resource_outdate(v->resource, v, "it has gone on at the partner");
+	else if (v && v->resource && !q->failed)
+		resource_guest_ready(v->resource, v);
+	else if (v)
+		v->ask_again = true;
+	if (v)
+		v->question = NULL;
+	free(q);
+}
+
+/* -ECANCELED: it has no guest any more, and needs no regard. */
 static void sibling_answered(void *ctx, int rc, const char *why)
 {
 	struct vbd_question *q = ctx;
-	struct vbd *v = q->asker;
 
-	(void)rc;
 	(void)why;
-	if (--q->waits)
-		return;
-	if (v) {
-		v->question = NULL;
-		if (v->resource)
-			resource_guest_ready(v->resource, v);
-	}
-	free(q);
+	q->stale |= rc == -ESTALE;
+	q->failed |= rc && rc != -ESTALE && rc != -ECANCELED;
+	if (!--q->waits)
+		question_over(q);
 }
 
 void vbd_used(void *ctx)
@@ -172,20 +192,23 @@ void vbd_used(void *ctx)
 
 	if (!v->devices || !v->resource)
 		return;
+	v->ask_again = false;
+	vbd_question_drop(v);
 	q = calloc(1, sizeof(*q));
 	if (!q) {
-		log_error(v->object, "out of memory: the first request of this guest waits; restart drbdxd");
+		v->ask_again = true;
 		return;
 	}
-	vbd_question_drop(v);
 	v->question = q;
 	q->asker = v;
 	q->waits = 1; /* our own, so that an answer at once is not the last one */
-	TAILQ_FOREACH(other, &v->devices->list, link)
-		if (sibling(v, other)) {
-			q->waits++;
-			resource_sibling_used(other->resource, other, sibling_answered, q);
-		}
+	TAILQ_FOREACH(other, &v->devices->list, link) {
+		q->failed |= sibling_to_come(v, other);
+		if (!sibling(v, other))
+			continue;
+		q->waits++;
+		resource_sibling_used(other->resource, other, sibling_answered, q);
+	}
 	sibling_answered(q, 0, "");
 }
 

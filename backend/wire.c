@@ -20,6 +20,7 @@
 #define WINDOW_BYTES_MIN (REQUEST_SECTORS_MAX * SECTOR_SIZE)	/* one maximal write */
 #define WINDOW_BYTES_MAX (1u << 30)
 #define WINDOW_REQUESTS_MAX 65536u
+#define EPOCH_MAX (UINT64_MAX / 2)
 
 struct wire_header {
 	struct be32 magic;
@@ -84,6 +85,7 @@ static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the head
 #define BODY_give(F)			\
 	F(u64, epoch, 8)		\
 	F(u64, base, 8)			\
+	F(u64, reservation, 8)		\
 	F(gen, gen, 32)			\
 	F(u8, ring, 1)			\
 	F(zero, zero, 7)
@@ -137,7 +139,7 @@ static_assert(sizeof(struct wire_want) == 256, "want");
 struct wire_refuse { BODY_refuse(FIELD) };
 static_assert(sizeof(struct wire_refuse) == 248, "refuse");
 struct wire_give { BODY_give(FIELD) };
-static_assert(sizeof(struct wire_give) == 56 && offsetof(struct wire_give, ring) == 48, "give");
+static_assert(sizeof(struct wire_give) == 64 && offsetof(struct wire_give, ring) == 56, "give");
 struct wire_used { BODY_used(FIELD) };
 static_assert(sizeof(struct wire_used) == 8, "used");
 struct wire_pair { BODY_pair(FIELD) };
@@ -201,10 +203,24 @@ CODEC(refuse) CODEC(give) CODEC(used) CODEC(pair) CODEC(reserve) CODEC(grant) CO
 static const char *check_none(const struct packet_none *b) { (void)b; return NULL; }
 static const char *check_text(const struct packet_text *b) { (void)b; return NULL; }
 static const char *check_ping(const struct packet_ping *b) { (void)b; return NULL; }
-static const char *check_ack(const struct packet_ack *b) { (void)b; return NULL; }
 static const char *check_refuse(const struct packet_refuse *b) { (void)b; return NULL; }
-static const char *check_used(const struct packet_used *b) { (void)b; return NULL; }
 static const char *check_reserve(const struct packet_reserve *b) { (void)b; return NULL; }
+
+/* Epochs grow by one: one that could overflow is nobody's. */
+static const char *check_epoch(uint64_t epoch)
+{
+	return epoch > EPOCH_MAX ? "the epoch is impossible" : NULL;
+}
+
+static const char *check_ack(const struct packet_ack *b)
+{
+	return check_epoch(b->epoch);
+}
+
+static const char *check_used(const struct packet_used *b)
+{
+	return check_epoch(b->epoch);
+}
 
 static const char *check_intro(const struct packet_intro *b)
 {
@@ -228,6 +244,8 @@ static const char *check_hello(const struct packet_hello *b)
 		return "the token is in an unknown state";
 	if (b->flags & ~SB_FLAGS_KNOWN)
 		return "unknown flags";
+	if (check_epoch(b->epoch))
+		return check_epoch(b->epoch);
 	if (b->base > b->epoch)
 		return "the base is above the epoch";
 	if (b->flags & SB_JUST_CREATED ? !features_zero(&b->agreed) : !!features_check(&b->agreed, NULL))
@@ -245,7 +263,7 @@ static const char *check_data(const struct packet_data *b)
 		return "the length of the write is impossible";
 	if (b->sector >= LAYOUT_SECTORS_MAX || b->sector + b->sectors > LAYOUT_SECTORS_MAX)
 		return "the write is beyond any disk";
-	return b->preflush > 1 ? "preflush is neither 0 nor 1" : NULL;
+	return b->preflush > 1 ? "preflush is neither 0 nor 1" : check_epoch(b->epoch);
 }
 
 static const char *check_want(const struct packet_want *b)
@@ -257,7 +275,7 @@ static const char *check_give(const struct packet_give *b)
 {
 	if (b->base > b->epoch)
 		return "the base is above the epoch";
-	return b->ring > 1 ? "ring is neither 0 nor 1" : NULL;
+	return b->ring > 1 ? "ring is neither 0 nor 1" : check_epoch(b->epoch);
 }
 
 static const char *check_grant(const struct packet_grant *b)
@@ -272,6 +290,8 @@ static const char *check_reservation(const struct packet_reservation *b)
 
 static const char *check_pair(const struct packet_pair *b)
 {
+	if (check_epoch(b->epoch))
+		return check_epoch(b->epoch);
 	return b->generation ? features_check(&b->agreed, NULL) : "the generation is 0";
 }
 

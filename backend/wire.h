@@ -117,6 +117,7 @@ struct packet_refuse {
 };
 struct packet_give {
 	uint64_t epoch, base;
+	uint64_t reservation; /* that this fulfils, 0 = none */
 	struct generations gen;
 	uint8_t ring; /* a guest that may still be resumed is attached at the sender */
 };

@@ -98,7 +98,7 @@ static struct packet sample(enum packet_type type)
 		break;
 	case PACKET_GIVE:
 		p.give = (struct packet_give) {
-			.epoch = 9, .base = 8, .gen = { 1, 2, { 3, 4 } }, .ring = 1
+			.epoch = 9, .base = 8, .reservation = 22, .gen = { 1, 2, { 3, 4 } }, .ring = 1
 		};
 		break;
 	case PACKET_USED:
@@ -319,6 +319,12 @@ static void impossible_tokens_are_refused(void **state)
 	(void)state;
 	IMPOSSIBLE(GIVE, p.give.base = 10, "base");
 	IMPOSSIBLE(GIVE, p.give.ring = 2, "ring");
+	IMPOSSIBLE(GIVE, p.give.epoch = 1ull << 63, "epoch");
+	IMPOSSIBLE(USED, p.used.epoch = UINT64_MAX, "epoch");
+	IMPOSSIBLE(DATA, p.data.epoch = UINT64_MAX, "epoch");
+	IMPOSSIBLE(FLUSH, p.ack.epoch = UINT64_MAX, "epoch");
+	IMPOSSIBLE(HELLO, p.hello.epoch = UINT64_MAX, "epoch");
+	IMPOSSIBLE(PAIR, p.pair.epoch = UINT64_MAX, "epoch");
 	IMPOSSIBLE(WANT, p.want.back = 2, "back");
 	IMPOSSIBLE(GRANT, p.grant.id = 0, "reservation");
 	IMPOSSIBLE(GRANT, p.grant.agreed.block_size = 0, "block size");
