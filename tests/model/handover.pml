@@ -25,7 +25,7 @@
  *   ends_*               where nothing moves any more: the nodes are connected, one has the token, the disks are
  *                        equal, every guest that waits is one of those that `backend-ctl status` names
  *
- * A rule can be left out (-DWITHOUT=name, see the list): each of these must make a property fail.
+ * A rule can be left out (WITHOUT=number, see the list): each of these must make a property fail.
  */
 
 /* ---- bounds ---- */
@@ -33,17 +33,43 @@
 #ifndef DISKS
 #define DISKS 1
 #endif
-#ifndef FAULTS
-#define FAULTS 1
-#endif
-#ifndef ACTIONS
-#define ACTIONS 4
-#endif
-#ifndef WRITES
-#define WRITES 2
-#endif
-#ifndef REPEATS
-#define REPEATS 0
+/* One program for all bounds and for every rule that is left out: they come from the environment when it starts. */
+c_decl {
+	static int max_faults, fault_kinds, max_actions, max_writes, max_repeats, may_create, left_out;
+	static int from_environment(const char *name, int otherwise)
+	{
+		const char *value = getenv(name);
+		return value ? atoi(value) : otherwise;
+	}
+}
+#define FAULTS	c_expr { max_faults }
+#define CONNECTION_FAILS (c_expr { fault_kinds & 1 })
+#define DAEMON_FAILS	 (c_expr { fault_kinds & 2 })
+#define HOST_FAILS	 (c_expr { fault_kinds & 4 })
+#define ACTIONS c_expr { max_actions }
+#define WRITES	c_expr { max_writes }
+#define REPEATS c_expr { max_repeats }
+#define CREATE	c_expr { may_create }
+
+inline read_bounds() {
+	c_code {
+		max_faults = from_environment("FAULTS", 1);
+		fault_kinds = from_environment("FAULT_KINDS", 7);
+		max_actions = from_environment("ACTIONS", 4);
+		max_writes = from_environment("WRITES", 1);
+		max_repeats = from_environment("REPEATS", 0);
+		may_create = from_environment("CREATE", 1);
+		left_out = from_environment("WITHOUT", 0);
+	}
+}
+
+/*
+ * COARSE joins events that the finer configuration keeps apart, so that two disks remain exhaustive: what can be sent is
+ * sent at once (the message may still be late), a request is executed in one step and the partner hears of it by USED alone, and
+ * the writes of the superblock on which R10 does not depend are done at once.
+ */
+#ifndef COARSE
+#define COARSE (DISKS == 2)
 #endif
 
 #define ALL		   (2 * DISKS)
@@ -64,7 +90,7 @@
 /* ---- rules that can be left out ---- */
 
 #define NOTHING		   0
-#define R1_CURRENT	   1  /* a ring is served although base says that it was overtaken */
+#define R1_CURRENT	   1  /* base is not asked whether an old ring may live, neither where the token is nor where it comes back (R7) */
 #define R2_SUSPENDED	   2  /* nobody looks whether the domain is suspended */
 #define R2_HOLD_FIRST	   3  /* the domain is looked at first, the ring is held then */
 #define R2_NONCE	   4  /* any answer to RESERVE is taken for the answer to the last one */
@@ -73,40 +99,30 @@
 #define R3_KICK		   7  /* a request in the ring, old or new, means that the guest was resumed */
 #define R3_MARK		   8  /* requests beyond the mark are consumed while reserved */
 #define R3_UP_TO_MARK	   9  /* nothing is consumed while reserved */
-#define R3_ENDED	   10 /* the mark is lifted before reservation 0 is durable and told */
+#define R3_ENDED	   10 /* the mark is lifted before reservation 0 is durable, and the partner is not told */
 #define R3_STARTED	   11 /* a guest that is started does not end the reservation */
 #define R4_DRAINED	   12 /* the token is given with requests in flight */
 #define R4_DURABLE	   13 /* GIVE before GIVEN is durable */
 #define R4_ID		   14 /* any COMMIT is taken for the one of the reservation */
-#define R4_QUIET	   15 /* the ring is not read again before the token is given */
-#define R5_EPOCH	   16 /* a GIVE is taken whatever its epoch */
-#define R5_DURABLE	   17 /* the token is used before HELD is durable */
-#define R6_DURABLE	   18 /* ACK before {NONE, base} is durable */
-#define R6_STALE	   19 /* USED does not make the old ring stale */
-#define R7_UNUSED	   20 /* a used token goes back to the old ring, which trusts whoever gives it */
-#define R7_IDLE		   21 /* WANT is granted while a guest is attached */
-#define R7_FORGET	   22 /* what was asked is not forgotten with the connection */
-#define R7_BACK		   23 /* a resumed guest does not ask for its token */
-#define R8_RESERVATION	   24 /* HELLO's reservation is not compared */
-#define R8_RAISE	   25 /* the epoch is raised from HELLO although the token is under way */
-#define R8_READY	   26 /* GIVE is sent before READY went both ways */
-#define R8_AGAIN	   27 /* GIVE is not sent again */
-#define R8_LATE		   28 /* whether GIVE is sent again is decided from HELLO, not when READY went both ways */
-#define R8_ADOPT	   29 /* READY before what HELLO told is durable */
-#define R9_GIVE		   30 /* a device that closes while reserved keeps the token */
-#define R9_ENDED	   31 /* nobody tells the source that the arriving copy is gone */
-#define R10_USED	   32 /* (b) the other disks do not count as used */
-#define R10_DURABLE	   33 /* (b) the other disks are only told, nobody waits until it is durable */
-#define R10_STALE	   34 /* (c) the other disks do not become stale */
-#define R10_ALL_HERE	   35 /* (b) the first request does not wait for the tokens of the other disks */
-#define R11_ADOPTED	   36 /* WANT and COMMIT are answered before the attachments are known again */
-#define R11_RECORD	   37 /* the record of an attachment is not read again */
+#define R5_EPOCH	   15 /* a GIVE is taken whatever its epoch */
+#define R5_DURABLE	   16 /* the token is used before HELD is durable */
+#define R6_STALE	   17 /* USED does not make the old ring stale */
+#define R7_IDLE		   18 /* WANT is granted while a guest is attached */
+#define R7_FORGET	   19 /* what was asked is not forgotten with the connection */
+#define R7_BACK		   20 /* a resumed guest does not ask for its token */
+#define R8_RAISE	   21 /* the epoch is raised from HELLO although the token is under way */
+#define R8_READY	   22 /* GIVE is sent before READY went both ways */
+#define R8_AGAIN	   23 /* GIVE is not sent again */
+#define R8_LATE		   24 /* whether GIVE is sent again is decided from HELLO, not when READY went both ways */
+#define R10_USED	   25 /* (b) the other disks do not count as used */
+#define R10_DURABLE	   26 /* (b) the other disks are only told, nobody waits until it is durable */
+#define R10_STALE	   27 /* (c) the other disks do not become stale */
+#define R10_ALL_HERE	   28 /* (b) the first request does not wait for the tokens of the other disks */
+#define R11_ADOPTED	   29 /* WANT and COMMIT are answered before the attachments are known again */
+#define R11_RECORD	   30 /* the record of an attachment is not read again */
 
-#ifndef WITHOUT
-#define WITHOUT NOTHING
-#endif
-#define rule(name, condition)	  (WITHOUT == name || (condition))
-#define without(name)		  (WITHOUT == name)
+#define without(name)		  (c_expr { left_out == name })
+#define rule(name, condition)	  (without(name) || (condition))
 #define property(name, condition) assert((condition) || name)
 
 /* Never set: their names tell which assertion failed. */
@@ -142,6 +158,11 @@ byte next[ALL];			/* steps to be done when `wanted` is */
 #define STEP_USE      32
 #define STEP_USED     64
 #define STEP_RELEASE  128
+#if COARSE
+#define AT_ONCE (STEP_READY | STEP_RESERVED | STEP_ENDED | STEP_RELEASE)
+#else
+#define AT_ONCE 0
+#endif
 #define PENDING(i, step) (((due[i] | next[i]) & (step)) != 0)
 
 /* ---- the attachment: /run, survives the daemon ---- */
@@ -218,7 +239,7 @@ byte executed[DISKS];		/* the newest one that was consumed */
 byte executions[DISKS];
 byte acknowledged[DISKS];	/* the last execution that was answered */
 
-byte faults, actions, repeats, ids;
+byte faults, actions, repeats, ids[DISKS];
 bit created;			/* a guest was started anew */
 bit over;			/* no more faults, actions and writes: what is under way comes to its end */
 
@@ -273,7 +294,7 @@ inline want(i, step) {
 #define token_held(i)	(durable[i].token == HELD && wanted[i].token == HELD)
 #define taken(i)	(token_held(i) || (without(R5_DURABLE) && wanted[i].token == HELD))
 /* Never served, or served in no older epoch than the newest one in which a request ran. */
-#define current(i)	(served[i] == 0 || rule(R1_CURRENT, rule(R7_UNUSED, served[i] >= wanted[i].base)))
+#define current(i)	(served[i] == 0 || rule(R1_CURRENT, served[i] >= wanted[i].base))
 #define idle(i)		(token_held(i) && executing[i] == 0 && rule(R11_ADOPTED, adopted[i]) && \
 			 (attachment[i] == NONE || attachment[i] == STALE || (without(R11_ADOPTED) && !adopted[i]) || \
 			  (without(R7_IDLE) && attachment[i] == ACTIVE)))
@@ -286,11 +307,13 @@ inline want(i, step) {
 /* R10 (b): the token of the other disk of this guest is here; its record says so durably that it is used. */
 #define others_here(i)	(token_held(SIBLING(i)) || \
 			 !(attachment[SIBLING(i)] == CLAIMING || attachment[SIBLING(i)] == RESERVING || arriving(SIBLING(i))))
-#define others_used(i)	!(attached(SIBLING(i)) && token_held(SIBLING(i)) && durable[SIBLING(i)].base < durable[SIBLING(i)].epoch)
-#define others_live(i)	!(attachment[SIBLING(i)] == STALE && unused(i))
+#define others_used(i)	(!(attached(SIBLING(i)) && token_held(SIBLING(i)) && durable[SIBLING(i)].base < durable[SIBLING(i)].epoch))
+#define others_told(i)	(!(attached(SIBLING(i)) && unused(SIBLING(i))) || told_used[SIBLING(i)] || without(R10_USED))
+#define others_live(i)	(!(attachment[SIBLING(i)] == STALE && unused(i)))
 #else
 #define others_here(i)	true
 #define others_used(i)	true
+#define others_told(i)	true
 #define others_live(i)	true
 #endif
 
@@ -337,7 +360,7 @@ inline activate(i) {
 	:: current(i) ->
 		property(returned_unused, attachment[i] != HANDED_OVER || EVERY_DISK(NODE(i), knows));
 		attachment[i] = ACTIVE;
-		served[i] = durable[i].epoch;
+		served[i] = wanted[i].epoch;
 		reserved[i] = 0
 	:: else -> outdate(i)
 	fi
@@ -377,7 +400,7 @@ inline release(i) {
 	consumed[i] = 0;
 	adopted[i] = 1;
 	if
-	:: arriving(i) && connection[i] == CONNECTED && wanted[i].token != HELD && !without(R9_ENDED) ->
+	:: arriving(i) && connection[i] == CONNECTED && wanted[i].token != HELD ->
 		send(i, ENDED, reserved[i], 0, 0, 0)
 	:: else
 	fi;
@@ -451,7 +474,7 @@ inline superblock_done(i) {
 	:: due[i] & STEP_ENDED ->
 		lift_mark(i);
 		if
-		:: connection[i] == CONNECTED -> send(i, ENDED, ending[i], 0, 0, 0)
+		:: connection[i] == CONNECTED && !without(R3_ENDED) -> send(i, ENDED, ending[i], 0, 0, 0)
 		:: else
 		fi;
 		ending[i] = 0
@@ -466,7 +489,7 @@ inline superblock_done(i) {
 		fi;
 		if
 		:: !without(R4_DURABLE) && (connection[i] == CONNECTED ||
-					    (without(R8_READY) && connection[i] == SETTLING)) -> send_give(i)
+					    (without(R8_READY) && connection[i] == HELLO_SENT)) -> send_give(i)
 		:: else
 		fi
 	:: else
@@ -488,6 +511,18 @@ inline superblock_done(i) {
 	:: next[i] != 0 -> begin_write(i)
 	:: else
 	fi
+}
+
+/* COARSE: the write is done at once. */
+inline at_once(i) {
+#if COARSE
+	if
+	:: busy[i] && (due[i] & ~AT_ONCE) == 0 -> superblock_done(i)
+	:: else
+	fi
+#else
+	skip
+#endif
 }
 
 /* ---- connection ---- */
@@ -563,7 +598,7 @@ inline settle(i) {
 		wanted[i].base = peer_base[i];
 		wanted[i].reservation = 0;
 		if
-		:: arriving(i) && reserved[i] != peer_reservation[i] && !without(R8_RESERVATION) -> outdate(i)
+		:: arriving(i) && reserved[i] != peer_reservation[i] -> outdate(i)
 		:: else -> check_overtaken(i)
 		fi
 	:: else ->
@@ -577,13 +612,7 @@ inline settle(i) {
 		:: else
 		fi
 	fi;
-	want(i, STEP_READY);
-	if
-	:: without(R8_ADOPT) ->
-		due[i] = due[i] & ~STEP_READY;
-		step_ready(i)
-	:: else
-	fi
+	want(i, STEP_READY)
 }
 
 /* ---- messages ---- */
@@ -648,13 +677,13 @@ inline looked(i) {
 	if
 	:: look[i] == IS_SUSPENDED && token_held(i) && attachment[i] == ACTIVE && held[i] && !RESUMED(i) &&
 	   !PENDING(i, STEP_ENDED) ->
-		ids++;
-		wanted[i].reservation = ids;
+		ids[DISK(i)]++;
+		wanted[i].reservation = ids[DISK(i)];
 		commit[i] = 0;
 		granted_nonce[i] = peer_nonce[i];
 		want(i, STEP_RESERVED);
 		if
-		:: without(R2_DURABLE) -> send(i, GRANT, peer_nonce[i], ids, 0, 0)
+		:: without(R2_DURABLE) -> send(i, GRANT, peer_nonce[i], ids[DISK(i)], 0, 0)
 		:: else
 		fi
 	:: else ->
@@ -667,10 +696,13 @@ inline looked(i) {
 	look[i] = NOT_LOOKING
 }
 
+/* Not if it is being ended just now. */
+#define its_reservation(i, id) (durable[i].reservation == id && rule(R3_ENDED, wanted[i].reservation == id))
+
 inline on_commit(i) {
 	if
-	:: token_held(i) && (a == wanted[i].reservation && a == durable[i].reservation || without(R4_ID)) -> commit[i] = a
-	:: token_held(i) && !(a == wanted[i].reservation && a == durable[i].reservation || without(R4_ID)) ->
+	:: token_held(i) && (its_reservation(i, a) || without(R4_ID)) -> commit[i] = a
+	:: token_held(i) && !(its_reservation(i, a) || without(R4_ID)) ->
 		send(i, COMMIT_REFUSE, a, 0, 0, 0)
 	:: else /* given, or being given: GIVE comes */
 	fi
@@ -694,6 +726,45 @@ inline on_ended(i) {
 	if
 	:: arriving(i) && reserved[i] == a && wanted[i].token != HELD -> outdate(i)
 	:: wanted[i].token == HELD && wanted[i].reservation == a && a != 0 -> end_reservation(i)
+	:: else
+	fi
+}
+
+inline land(i, execution) {
+	property(late_write, execution >= disk[i]);
+	disk[i] = execution
+}
+
+/* The request is done on both nodes: the guest is answered. */
+inline answer(i) {
+	if
+	:: consumed[i] ->
+		consumed[i] = 0;
+		acknowledged[DISK(i)] = executing[i];
+		ring1[i] = ring2[i];
+		ring2[i] = 0;
+		if
+		:: old[i] != 0 -> old[i]--
+		:: else
+		fi
+	:: else
+	fi;
+	executing[i] = 0;
+	at_peer[i] = UNSENT
+}
+
+inline on_data(i) {
+	property(one_node, wanted[i].token != HELD && b >= wanted[i].epoch);
+	property(late_write, incoming[i] == 0);
+	saw_epoch(i, b);
+	ack[i] = a;
+	incoming[i] = a
+}
+
+inline on_ack(i) {
+	if
+	:: executing[i] == a && at_peer[i] == SENT ->
+		at_peer[i] = DONE
 	:: else
 	fi
 }
@@ -722,14 +793,14 @@ inline handle(i) {
 	:: type == RESERVE -> on_reserve(i)
 	:: type == GRANT ->
 		if
-		:: attachment[i] == RESERVING && rule(R2_NONCE, a == nonce[i]) ->
+		:: attachment[i] == RESERVING && rule(R2_NONCE, want_sent[i] && a == nonce[i]) ->
 			attachment[i] = RESERVED;
 			reserved[i] = b
 		:: else
 		fi
 	:: type == RESERVE_REFUSE ->
 		if
-		:: attachment[i] == RESERVING && a == nonce[i] -> release_all(NODE(i))
+		:: attachment[i] == RESERVING && want_sent[i] && a == nonce[i] -> release_all(NODE(i))
 		:: else
 		fi
 	:: type == COMMIT -> on_commit(i)
@@ -748,23 +819,9 @@ inline handle(i) {
 		:: attachment[i] == CLAIMING && want_sent[i] && a == nonce[i] -> release_all(NODE(i))
 		:: else
 		fi
-	:: type == DATA ->
-		property(one_node, wanted[i].token != HELD && b >= wanted[i].epoch);
-		property(late_write, incoming[i] == 0);
-		saw_epoch(i, b);
-		incoming[i] = a;
-		ack[i] = a
-	:: type == ACK ->
-		if
-		:: executing[i] == a && at_peer[i] == SENT -> at_peer[i] = DONE
-		:: else
-		fi
+	:: type == DATA -> on_data(i)
+	:: type == ACK -> on_ack(i)
 	fi
-}
-
-inline land(i, write) {
-	property(late_write, write >= disk[i]);
-	disk[i] = write
 }
 
 /* ---- one resource on one node ---- */
@@ -805,6 +862,7 @@ end:
 		fi;
 		d_step {
 			handle(i);
+			at_once(i);
 			type = NO_MESSAGE;
 			a = 0;
 			b = 0;
@@ -829,7 +887,8 @@ end:
 		if
 		:: peer_known[i] -> settle(i)
 		:: else
-		fi
+		fi;
+		at_once(i)
 	   }
 
 	/* a guest is started here [claim_advance] */
@@ -837,7 +896,8 @@ end:
 		if
 		:: wanted[i].reservation != 0 && !without(R3_STARTED) -> end_reservation(i)
 		:: else -> attachment[i] = CLAIMED
-		fi
+		fi;
+		at_once(i)
 	   }
 	:: d_step { linked(i) && attachment[i] == CLAIMING && wanted[i].token != HELD && !want_sent[i] &&
 		    !PENDING(i, STEP_GIVE) ->
@@ -856,7 +916,11 @@ end:
 		if
 		:: rule(R2_SUSPENDED, guest[NODE(i)] == SUSPENDED) -> look[i] = IS_SUSPENDED
 		:: else -> look[i] = IS_RUNNING
-		fi
+		fi;
+#if COARSE
+		looked(i);
+		at_once(i)
+#endif
 	   }
 	:: d_step { look[i] == IS_SUSPENDED || look[i] == IS_RUNNING -> looked(i) }
 
@@ -874,10 +938,10 @@ end:
 	:: d_step { up(i) && adopted[i] && attachment[i] == HANDED_OVER && token_held(i) -> activate(i) }
 
 	/* R4 [commit_advance] */
-	:: d_step { linked(i) && commit[i] != 0 && token_held(i) && rule(R4_ID, wanted[i].reservation == commit[i]) && rule(R11_ADOPTED, adopted[i]) &&
+	:: d_step { linked(i) && commit[i] != 0 && token_held(i) && rule(R4_ID, its_reservation(i, commit[i])) && rule(R11_ADOPTED, adopted[i]) &&
 		    attachment[i] != RELEASING && attachment[i] != CLAIMING &&
 		    (attachment[i] != ACTIVE ||
-		     (rule(R4_DRAINED, executing[i] == 0 && old[i] == 0) && rule(R4_QUIET, !RESUMED(i)))) ->
+		     (rule(R4_DRAINED, executing[i] == 0 && old[i] == 0) && !RESUMED(i))) ->
 		give(i, STEP_GIVE)
 	   }
 	/* R3 [replicate_resumed] */
@@ -886,7 +950,8 @@ end:
 		if
 		:: wanted[i].reservation != 0 -> end_reservation(i)
 		:: else -> lift_mark(i) /* the look at the domain comes too late */
-		fi
+		fi;
+		at_once(i)
 	   }
 
 	/* R7 [answer_want, give_back] */
@@ -895,7 +960,7 @@ end:
 		peer_want_nonce[i] = 0
 	   }
 	:: d_step { linked(i) && peer_wants[i] != NO_WANT && idle(i) &&
-		    (peer_wants[i] == WANT_START || without(R7_UNUSED) || unused(i)) ->
+		    (peer_wants[i] == WANT_START || without(R1_CURRENT) || unused(i)) ->
 		property(not_taken_away, attachment[i] == NONE || attachment[i] == STALE);
 		peer_wants[i] = NO_WANT;
 		peer_want_nonce[i] = 0;
@@ -904,12 +969,12 @@ end:
 	   }
 	:: d_step { linked(i) && peer_wants[i] != NO_WANT && adopted[i] && attachment[i] != RELEASING &&
 		    (wanted[i].token == TOKEN_NONE ||
-		     (token_held(i) && (peer_wants[i] == WANT_START -> !idle(i) : !unused(i) && !without(R7_UNUSED)))) ->
+		     (token_held(i) && (peer_wants[i] == WANT_START -> !idle(i) : !unused(i) && !without(R1_CURRENT)))) ->
 		send(i, WANT_REFUSE, peer_want_nonce[i], 0, 0, 0);
 		peer_wants[i] = NO_WANT;
 		peer_want_nonce[i] = 0
 	   }
-	:: d_step { linked(i) && peer_ring[i] && idle(i) && (unused(i) || without(R7_UNUSED)) && !without(R7_BACK) ->
+	:: d_step { linked(i) && peer_ring[i] && idle(i) && (unused(i) || without(R1_CURRENT)) && !without(R7_BACK) ->
 		peer_ring[i] = 0;
 		give(i, STEP_GIVE)
 	   }
@@ -923,7 +988,7 @@ end:
 	/* R1: the first request waits [replicate_request] */
 	:: d_step { linked(i) && adopted[i] && attachment[i] == ACTIVE && taken(i) && may_consume(i) &&
 		    rule(R10_ALL_HERE, others_here(i) && others_live(i)) && !PENDING(i, STEP_USE) &&
-		    (!wanted[i].in_use || wanted[i].base < wanted[i].epoch || (!others_used(i) && !told_used[i])) ->
+		    (!wanted[i].in_use || wanted[i].base < wanted[i].epoch || !(others_told(i))) ->
 		wanted[i].in_use = 1;
 		wanted[i].base = wanted[i].epoch;
 #if DISKS == 2
@@ -956,9 +1021,9 @@ end:
 #endif
 	/* R1: consume */
 	:: d_step { linked(i) && adopted[i] && attachment[i] == ACTIVE && taken(i) && may_consume(i) &&
-		    (without(R5_DURABLE) -> wanted[i].base == wanted[i].epoch :
-			durable[i].in_use && wanted[i].in_use && durable[i].base == durable[i].epoch) && served[i] == durable[i].epoch &&
-		    (without(R10_USED) || without(R10_DURABLE) || others_used(i)) && rule(R10_DURABLE, !PENDING(i, STEP_USE)) ->
+		    served[i] == wanted[i].epoch && wanted[i].base == wanted[i].epoch && wanted[i].in_use &&
+		    rule(R5_DURABLE, durable[i].base == durable[i].epoch && durable[i].in_use) &&
+		    (without(R10_USED) || without(R10_DURABLE) || others_used(i)) ->
 		property(one_node, durable[PARTNER(i)].token != HELD && writing[PARTNER(i)].token != HELD);
 		property(late_write, at_disk[PARTNER(i)] == 0 && incoming[i] == 0);
 		property(acknowledged_write, disk[i] >= acknowledged[DISK(i)]);
@@ -966,12 +1031,16 @@ end:
 		executions[DISK(i)]++;
 		executing[i] = executions[DISK(i)];
 		consumed[i] = 1;
-		at_disk[i] = executing[i];
-		at_peer[i] = UNSENT;
 		if
 		:: ring1[i] > executed[DISK(i)] -> executed[DISK(i)] = ring1[i]
 		:: else
-		fi
+		fi;
+#if COARSE
+		answer(i)
+#else
+		at_disk[i] = executing[i];
+		at_peer[i] = UNSENT
+#endif
 	   }
 	:: d_step { at_disk[i] != 0 ->
 		land(i, at_disk[i]);
@@ -986,37 +1055,23 @@ end:
 		incoming[i] = 0
 	   }
 	/* R6 [acks_release] */
-	:: d_step { linked(i) && ack[i] != 0 && incoming[i] == 0 && rule(R6_DURABLE, !PENDING(i, STEP_USED)) ->
+	:: d_step { linked(i) && ack[i] != 0 && incoming[i] == 0 && !PENDING(i, STEP_USED) ->
 		send(i, ACK, ack[i], 0, 0, 0);
 		ack[i] = 0
 	   }
-	:: d_step { executing[i] != 0 && at_disk[i] == 0 && at_peer[i] == DONE ->
-		if
-		:: consumed[i] ->
-			consumed[i] = 0;
-			acknowledged[DISK(i)] = executing[i];
-			ring1[i] = ring2[i];
-			ring2[i] = 0;
-			if
-			:: old[i] != 0 -> old[i]--
-			:: else
-			fi
-		:: else
-		fi;
-		executing[i] = 0;
-		at_peer[i] = UNSENT
-	   }
+	:: d_step { executing[i] != 0 && at_disk[i] == 0 && at_peer[i] == DONE -> answer(i) }
 
 	/* R9 [handover_drained] */
 	:: d_step { up(i) && attachment[i] == RELEASING && executing[i] == 0 && adopted[i] && !PENDING(i, STEP_RELEASE) &&
 		    !PENDING(i, STEP_ENDED) ->
 		lift_mark(i);
 		if
-		:: token_held(i) && wanted[i].reservation != 0 && !without(R9_GIVE) -> give(i, STEP_GIVE | STEP_RELEASE)
+		:: token_held(i) && wanted[i].reservation != 0 -> give(i, STEP_GIVE | STEP_RELEASE)
 		:: else ->
 			wanted[i].in_use = 0;
 			want(i, STEP_RELEASE)
-		fi
+		fi;
+		at_once(i)
 	   }
 
 	/* R11 [replicate_adopt, replicate_nobody_left] */
@@ -1039,7 +1094,8 @@ end:
 	   }
 	/* this side notices that the connection is lost: because it is, or because the other side has given it up */
 	:: d_step { connection[i] != DISCONNECTED && connection[PARTNER(i)] == DISCONNECTED -> lost(i) }
-	:: d_step { connection[i] != DISCONNECTED && connection[PARTNER(i)] != DISCONNECTED && faults < FAULTS && !over ->
+	:: d_step { connection[i] != DISCONNECTED && connection[PARTNER(i)] != DISCONNECTED && CONNECTION_FAILS && faults < FAULTS &&
+		    !over ->
 		faults++;
 		lost(i)
 	   }
@@ -1091,13 +1147,53 @@ inline arrive_disk(i) {
 	want_sent[i] = 0;
 	ring1[i] = image_ring1[DISK(i)];
 	ring2[i] = image_ring2[DISK(i)];
-	seen[i] = image_seen[DISK(i)]
+	seen[i] = image_seen[DISK(i)];
+#if COARSE
+	want_sent[i] = 1;
+	nonce[i]++;
+	send(i, RESERVE, nonce[i], 0, 0, 0)
+#endif
 }
 
 inline create_disk(i) {
 	attachment[i] = CLAIMING;
 	want_sent[i] = 0;
-	seen[i] = FRESH
+	seen[i] = FRESH;
+#if COARSE
+	if
+	:: token_held(i) && wanted[i].reservation == 0 && !PENDING(i, STEP_ENDED) -> attachment[i] = CLAIMED
+	:: wanted[i].token != HELD && !PENDING(i, STEP_GIVE) ->
+		want_sent[i] = 1;
+		nonce[i]++;
+		send(i, WANT, nonce[i], 0, 0, 0)
+	:: else
+	fi
+#endif
+}
+
+inline connect_frontend(i) {
+	if
+	:: attachment[i] == CLAIMED -> activate(i)
+	:: attachment[i] == RESERVED ->
+		attachment[i] = COMMITTING;
+		if
+		:: connection[i] == CONNECTED && wanted[i].token != HELD && adopted[i] ->
+			commit_sent[i] = 1;
+			send(i, COMMIT, reserved[i], 0, 0, 0)
+		:: else
+		fi
+	:: else
+	fi
+}
+
+/* COARSE: the frontends connect as soon as the guest runs. */
+inline connect_frontends(n) {
+#if COARSE
+	connect_frontend(FIRST(n));
+	connect_frontend(FIRST(n) + 1)
+#else
+	skip
+#endif
 }
 
 /* The daemon's memory is gone; its record and what its kernel has begun are not. */
@@ -1204,7 +1300,8 @@ end:
 	   }
 	:: d_step { may_act && guest[n] == ARRIVING && EVERY_DISK(n, is_reserved) ->
 		actions++;
-		guest[n] = RUNNING
+		guest[n] = RUNNING;
+		connect_frontends(n)
 	   }
 	:: d_step { may_act && guest[n] == SUSPENDED ->
 		actions++;
@@ -1218,7 +1315,7 @@ end:
 		fi
 	   }
 	/* xl create */
-	:: d_step { may_act && !created && guest[n] == ABSENT && daemon[n] && EVERY_DISK(n, is_none) && EVERY_DISK(n, is_linked) ->
+	:: d_step { may_act && CREATE && !created && guest[n] == ABSENT && daemon[n] && EVERY_DISK(n, is_none) && EVERY_DISK(n, is_linked) ->
 		actions++;
 		created = 1;
 		guest[n] = CREATING;
@@ -1227,17 +1324,20 @@ end:
 		create_disk(FIRST(n) + 1)
 #endif
 	   }
-	:: d_step { guest[n] == CREATING && EVERY_DISK(n, is_claimed) -> guest[n] = RUNNING }
+	:: d_step { guest[n] == CREATING && EVERY_DISK(n, is_claimed) ->
+		guest[n] = RUNNING;
+		connect_frontends(n)
+	   }
 	/* `add` does not wait for ever */
 	:: d_step { daemon[n] && (guest[n] == CREATING || guest[n] == ARRIVING) && ANY_DISK(n, is_asking) &&
 		    ANY_DISK(n, is_unlinked) -> release_all(n) }
 
 	/* killed; killed when the write was done, but not what follows it; stopped and started again */
-	:: d_step { may_fail && daemon[n] ->
+	:: d_step { may_fail && DAEMON_FAILS && daemon[n] ->
 		faults++;
 		daemon_down(n)
 	   }
-	:: d_step { may_fail && daemon[n] && ANY_DISK(n, is_busy) ->
+	:: d_step { may_fail && DAEMON_FAILS && daemon[n] && ANY_DISK(n, is_busy) ->
 		faults++;
 		write_landed(FIRST(n));
 #if DISKS == 2
@@ -1245,7 +1345,7 @@ end:
 #endif
 		daemon_down(n)
 	   }
-	:: d_step { may_fail && daemon[n] && EVERY_DISK(n, is_quiet) ->
+	:: d_step { may_fail && DAEMON_FAILS && daemon[n] && EVERY_DISK(n, is_quiet) ->
 		faults++;
 		durable[FIRST(n)].in_use = 0;
 #if DISKS == 2
@@ -1253,11 +1353,11 @@ end:
 #endif
 		daemon_down(n)
 	   }
-	:: d_step { may_fail && host[n] ->
+	:: d_step { may_fail && HOST_FAILS && host[n] ->
 		faults++;
 		host_down(n)
 	   }
-	:: d_step { may_fail && host[n] && ANY_DISK(n, is_busy) ->
+	:: d_step { may_fail && HOST_FAILS && host[n] && ANY_DISK(n, is_busy) ->
 		faults++;
 		write_landed(FIRST(n));
 #if DISKS == 2
@@ -1306,7 +1406,7 @@ proctype End() {
 	}
 }
 
-/* ---- in the beginning the guest runs on node 0 ---- */
+/* ---- in the beginning the guest runs on node 0; COARSE: it has been suspended for its migration ---- */
 
 inline begin(i) {
 	durable[i].epoch = 1;
@@ -1331,6 +1431,7 @@ inline begin(i) {
 
 init {
 	atomic {
+		read_bounds();
 		d_step {
 			begin(0);
 			begin(1);
@@ -1342,7 +1443,12 @@ init {
 			host[1] = 1;
 			daemon[0] = 1;
 			daemon[1] = 1;
+#if COARSE
+			guest[0] = SUSPENDED;
+			image = 1;
+#else
 			guest[0] = RUNNING;
+#endif
 			guest[1] = ABSENT
 		}
 		run Resource(0);
