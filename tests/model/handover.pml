@@ -90,7 +90,7 @@ inline read_bounds() {
 /* ---- rules that can be left out ---- */
 
 #define NOTHING		   0
-#define R1_CURRENT	   1  /* base is not asked whether an old ring may live, neither where the token is nor where it comes back (R7) */
+#define R1_CURRENT	   1  /* an old ring lives whenever the token can be had: nobody asks base (R6, R7) */
 #define R2_SUSPENDED	   2  /* nobody looks whether the domain is suspended */
 #define R2_HOLD_FIRST	   3  /* the domain is looked at first, the ring is held then */
 #define R2_NONCE	   4  /* any answer to RESERVE is taken for the answer to the last one */
@@ -632,7 +632,7 @@ inline saw_epoch(i, epoch_seen) {
 		:: else
 		fi;
 		if
-		:: attachment[i] == HANDED_OVER && !without(R6_STALE) -> outdate(i)
+		:: attachment[i] == HANDED_OVER && !without(R6_STALE) && !without(R1_CURRENT) -> outdate(i)
 		:: else
 		fi
 	fi
