@@ -860,6 +860,7 @@ end:
 				again_c[i] = 0
 			}
 		fi;
+		printf("message %d %d %d %d\n", type, a, b, c);
 		d_step {
 			handle(i);
 			at_once(i);
@@ -1386,8 +1387,8 @@ inline check_guest(i) {
 	property(ends_done, dead(i) || (executing[i] == 0 && !busy[i] && attachment[i] != RELEASING));
 	property(ends_started, dead(i) || (guest[NODE(i)] != CREATING && attachment[i] != RESERVING));
 	property(ends_committed, dead(i) || attachment[i] != COMMITTING);
-	/* a guest that waits was overtaken, or handed over to a copy that still exists */
-	property(ends_served, dead(i) || guest[NODE(i)] != RUNNING || !waits(i) || attachment[i] == STALE ||
+	/* a guest that waits was overtaken, or handed over to a copy that still exists, or one of its disks is unclean */
+	property(ends_served, ANY_DISK(NODE(i), dead) || guest[NODE(i)] != RUNNING || !waits(i) || attachment[i] == STALE ||
 		 (attachment[i] == HANDED_OVER && guest[OTHER(NODE(i))] != ABSENT))
 }
 
