@@ -30,7 +30,7 @@ say = $(if $(V),,@echo "  $(1)	$(2)")
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-unit check-sim check-xen-sim check-fuzz check-scripts sim fuzz install deb clean
+.PHONY: all check check-unit check-sim check-xen-sim check-fuzz check-model check-scripts sim fuzz install deb clean
 all:
 
 # ---- objects ----
@@ -134,6 +134,10 @@ build-fuzz/fuzz/%: build-fuzz/tests/fuzz/%.o build-fuzz/libdrbdx.a
 check-fuzz: fuzz
 	$(Q)for f in $(FUZZ); do echo "  FUZZ	$$f"; \
 		mkdir -p $$f.corpus; $$f -runs=20000 -max_total_time=10 $$f.corpus $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) >$$f.log 2>&1 || { tail -n 30 $$f.log; exit 1; }; done
+
+# Every state of the hand-over's model, and every rule that it can leave out.
+check-model:
+	$(Q)B=$(B) tests/model/check
 
 SCRIPTS := $(shell git ls-files 2>/dev/null | xargs -r grep -lE '^\#!/bin/(ba)?sh' 2>/dev/null)
 check-scripts:

@@ -227,7 +227,7 @@ static void refuse_reserve(struct replicate *r, const char *why)
 	send_refusal(r, PACKET_RESERVE_REFUSE, r->asked.nonce, why);
 }
 
-static void reservation_over(struct replicate *r, uint64_t tell)
+void reservation_over(struct replicate *r, uint64_t tell)
 {
 	r->ended = tell;
 	r->commit_waits = false;
