@@ -224,7 +224,8 @@ static void send_grant(struct replicate *r)
 static void refuse_reserve(struct replicate *r, const char *why)
 {
 	r->asked.looking = r->asked.granted = r->asked.again = false;
-	send_refusal(r, PACKET_RESERVE_REFUSE, r->asked.nonce, why);
+	if (r->asked.nonce && r->connection == CONNECTION_CONNECTED) /* the asker's connection */
+		send_refusal(r, PACKET_RESERVE_REFUSE, r->asked.nonce, why);
 }
 
 void reservation_over(struct replicate *r, uint64_t tell)
