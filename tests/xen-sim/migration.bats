@@ -62,15 +62,13 @@ teardown() { teardown_scenario; }
 	well 6
 }
 
-# Requests that the source's daemon has not even seen when the guest stops are asked again at the destination.
+# Requests that the source's daemon has not even looked at when the guest stops are executed there before its copy asks again.
 @test "P3 a ring full of requests that nobody consumed moves with the guest" {
-	start_guest 1 5
-	guest 5 write 100
-	suspended_with_a_full_ring
-	guest_receive 2 5 6
+	reserved_with_a_full_ring
 	guest_unpause 6
 	guest_destroy 5
-	says 2 '.role == "Primary"'
+	wait_for 20 answered_all 6
+	guest 6 set size 0
 	guest 6 start mixed
 	well 6
 }
@@ -95,14 +93,12 @@ teardown() { teardown_scenario; }
 }
 
 @test "P7 resumed at the source with only old requests in the ring: they are answered, and the reservation stays" {
-	start_guest 1 5
-	guest 5 write 100
-	suspended_with_a_full_ring
-	guest_receive 2 5 6
+	reserved_with_a_full_ring
 	guest_resume 5
-	wait_for 5 answered_all 5
+	wait_for 20 answered_all 5
 	says 1 '.reservation != null'
 	says 2 '.guest.attachment == "Reserved"'
+	guest 5 set size 0
 	guest 5 start mixed
 	wait_for 5 says 1 '.reservation == null'
 	wait_for 5 says 2 '.guest.attachment == "Stale"'

@@ -115,13 +115,17 @@ handed_over_unused() {
 	says 1 '.guest.attachment == "HandedOver"'
 }
 
-# While the daemon stands still the guest fills its ring, and is suspended.
-suspended_with_a_full_ring() {
-	kill -STOP "$(daemon_pid 1)"
-	apart guest 5 write 16 >"$T/written" &
-	wait_for 5 in_flight 5 16
+# On a slow link four requests of this size fill the daemon's buffers: of 64 most stay in the ring, also when the copy arrives.
+reserved_with_a_full_ring() {
+	start_guest 1 5 r0 --ring-order 2 --depth 64 --segments 256
+	guest 5 set size 2048
+	link delay 100 >/dev/null
+	apart guest 5 write 64 >"$T/written" &
+	wait_for 5 in_flight 5 64
 	guest_suspend 5
-	kill -CONT "$(daemon_pid 1)"
+	guest_receive 2 5 6
+	says 1 '.reservation != null and .counters.ring.consumed < 64'
+	link delay 0 >/dev/null
 }
 in_flight() { # KEY REQUESTS
 	[ "$(guest "$1" status | guest_value in_flight)" = "$2" ]
