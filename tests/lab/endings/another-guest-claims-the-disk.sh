@@ -14,5 +14,5 @@ grep -q 'in use at the source by guest g1, which is another virtual machine' <<<
 $(on 2 'cat /var/log/stream.log')" || fail "the refusal does not name the guest"
 guest_runs_on 1 g2 || fail "the other guest does not run"
 no_domain 2 g2--incoming 20
-shut_down_guest 1 g2
+end_guest 1 g2
 guest_is_intact 1 g1 my-domu-disk
