@@ -102,5 +102,5 @@ void attachment_forget(unsigned int minor)
 
 bool attachment_may_go_on(const struct attachment_record *record)
 {
-	return record->drained || record->core.handed_over || record->core.stale;
+	return record->drained || record->core.handed_over || record->core.stale || !record->core.served;
 }
