@@ -705,6 +705,7 @@ void handover_refused(struct replicate *r)
 
 void handover_adopt(struct replicate *r)
 {
+	outdate_unreserved(r);
 	outdate_overtaken(r);
 }
 

@@ -182,7 +182,9 @@ void reserve_lost(struct replicate *r);
 void reserve_packet(struct replicate *r, const struct packet *p);
 void reserve_step(struct replicate *r, enum step step);
 void outdate(struct replicate *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* HANDED_OVER and the partner has used the token since, or arriving and the partner no longer knows of it */
+/* the partner has used the token since this copy was served */
 void outdate_overtaken(struct replicate *r);
+/* arriving, and the holder's HELLO, which has just come, no longer knows of its reservation (R8) */
+void outdate_unreserved(struct replicate *r);
 
 #endif

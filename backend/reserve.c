@@ -76,12 +76,14 @@ static bool arriving(const struct replicate *r)
 
 void outdate_overtaken(struct replicate *r)
 {
-	if (r->wanted.token == TOKEN_HELD)
-		return;
+	if (r->wanted.token != TOKEN_HELD && r->kept.served && r->kept.served < r->wanted.base)
+		outdate(r, "the guest has run on %s since", r->cfg.peer_host);
+}
+
+void outdate_unreserved(struct replicate *r)
+{
 	if (arriving(r) && r->peer.token == TOKEN_HELD && r->peer.reservation != r->kept.reserved)
 		outdate(r, "the guest went on at %s while the connection was lost", r->cfg.peer_host);
-	else if (r->kept.served && r->kept.served < r->wanted.base)
-		outdate(r, "the guest has run on %s since", r->cfg.peer_host);
 }
 
 void replicate_outdate(struct replicate *r, const char *why, uint64_t now_ms)
