@@ -566,7 +566,6 @@ static void release(struct replicate *r)
 		if (!r->parking)
 			reserve_release(r);
 		attachment_event(r, EVENT_RELEASE);
-		r->step_version[STEP_USE] = 0;
 		requests_drop_queued(r);
 		handover_drained(r);
 		break;
@@ -639,6 +638,8 @@ static void step_taken(struct replicate *r)
 		serve(r, EVENT_TOKEN);
 		r->want_back = false;
 		unhold(r);
+	} else if (r->attachment == ATTACHMENT_HANDED_OVER) {
+		outdate(r, "the guest has run on %s since", r->cfg.peer_host);
 	}
 	if (r->guest_used && unused(r) && r->attachment != ATTACHMENT_NONE)
 		use(r); /* R10: another disk of this guest was used while the token was on its way */
