@@ -280,6 +280,8 @@ void replicate_adopt(struct replicate *r, const struct claimant *c, const struct
 		snprintf(r->stale_why, sizeof(r->stale_why), "the guest has run on %s since", r->cfg.peer_host);
 	if (r->attachment == ATTACHMENT_HANDED_OVER || r->wanted.reservation)
 		hold(r);
+	else
+		r->ops->unhold(r->ctx); /* what held it ended while nobody was here */
 	r->ops->claimed(r->ctx, 0, "");
 	replicate_settle(r);
 }
