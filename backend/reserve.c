@@ -276,7 +276,6 @@ static void reservation_over(struct replicate *r, uint64_t tell)
 	r->ended = tell;
 	r->commit_waits = false;
 	r->wanted.reservation = 0;
-	r->step_version[STEP_RESERVED] = 0;
 	superblock_want(r, STEP_ENDED);
 }
 
@@ -361,11 +360,21 @@ void reserve_packet(struct replicate *r, const struct packet *p)
 	}
 }
 
+/* One write can make a reservation and its end durable. */
+static void step_reserved(struct replicate *r)
+{
+	if (!r->asked.nonce || r->asked.looking || r->connection != CONNECTION_CONNECTED)
+		return;
+	if (!r->wanted.reservation)
+		refuse_reserve(r, "the guest went on at its source, or is gone");
+	else if (r->durable.reservation == r->wanted.reservation)
+		send_grant(r);
+}
+
 void reserve_step(struct replicate *r, enum step step)
 {
 	if (step == STEP_RESERVED) {
-		if (r->asked.nonce && r->connection == CONNECTION_CONNECTED)
-			send_grant(r);
+		step_reserved(r);
 		return;
 	}
 	send_reservation(r, PACKET_ENDED, r->ended); /* ahead of any DATA */
