@@ -163,7 +163,7 @@ static void claim_begin(struct replicate *r, const struct claimant *c)
 {
 	r->guest = *c;
 	r->kept = (struct attachment){ .served = 0 };
-	r->want_sent = r->reserve_sent = false;
+	r->want_sent = r->reserve_sent = r->commit_sent = false;
 	attachment_event(r, c->incoming ? EVENT_RESERVE : EVENT_CLAIM);
 	claim_advance(r);
 }
