@@ -223,6 +223,23 @@ static void refuse_reserve(struct replicate *r, const char *why)
 	r->asked.nonce = 0;
 }
 
+static void reservation_over(struct replicate *r, uint64_t tell)
+{
+	r->ended = tell;
+	r->commit_waits = false;
+	r->wanted.reservation = 0;
+	superblock_want(r, STEP_ENDED);
+}
+
+/* Its copy of the guest is another one than that of an earlier reservation, which is gone, and so is its mark. */
+static void hold_anew(struct replicate *r)
+{
+	if (r->wanted.reservation)
+		reservation_over(r, 0);
+	unhold(r);
+	hold(r);
+}
+
 static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 {
 	char why[WIRE_TEXT];
@@ -238,7 +255,7 @@ static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 		refuse_reserve(r, why);
 		return;
 	}
-	hold(r);
+	hold_anew(r);
 	r->asked.looking = true;
 	r->asked.query = r->ops->random(r->ctx);
 	r->ops->look_suspended(r->ctx, r->asked.query, p->uuid);
@@ -246,7 +263,7 @@ static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 
 static void unhold_unreserved(struct replicate *r)
 {
-	if (!r->wanted.reservation && token_held(r))
+	if (!r->wanted.reservation && !r->asked.looking && token_held(r))
 		unhold(r);
 }
 
@@ -269,14 +286,6 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 		superblock_want(r, STEP_RESERVED);
 	}
 	replicate_settle(r);
-}
-
-static void reservation_over(struct replicate *r, uint64_t tell)
-{
-	r->ended = tell;
-	r->commit_waits = false;
-	r->wanted.reservation = 0;
-	superblock_want(r, STEP_ENDED);
 }
 
 void replicate_resumed(struct replicate *r, uint64_t now_ms)
