@@ -76,7 +76,7 @@ struct replicate {
 	/* as source. */
 	struct {
 		bool looking; /* look_suspended() is under way */
-		uint64_t query, nonce;
+		uint64_t query, nonce, newest; /* nonce: 0 when it was refused; newest: of this connection */
 		char who[WIRE_TEXT + 1];
 	} asked;		 /* the partner's last RESERVE on this connection */
 	uint64_t ended;		 /* the reservation that STEP_ENDED tells of, 0 = nobody needs to be told */

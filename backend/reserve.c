@@ -115,7 +115,7 @@ void reserve_ask(struct replicate *r)
 	if (r->reserve_sent)
 		return;
 	r->reserve_sent = true;
-	r->reserve_nonce = r->ops->random(r->ctx);
+	r->reserve_nonce = r->reserve_nonce ? r->reserve_nonce + 1 : (r->ops->random(r->ctx) >> 1) + 1;
 	p.reserve.nonce = r->reserve_nonce;
 	memcpy(p.reserve.uuid, r->guest.uuid, sizeof(p.reserve.uuid));
 	snprintf(p.reserve.who, sizeof(p.reserve.who), "%s", r->guest.who);
@@ -249,7 +249,9 @@ static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 			send_grant(r);
 		return;
 	}
-	r->asked.nonce = p->nonce;
+	if (p->nonce < r->asked.newest) /* a repetition of one that a later one has replaced: nonces grow */
+		return;
+	r->asked.nonce = r->asked.newest = p->nonce;
 	snprintf(r->asked.who, sizeof(r->asked.who), "%s", p->who);
 	if (unable(r, why, sizeof(why))) {
 		refuse_reserve(r, why);
@@ -399,5 +401,5 @@ void reserve_lost(struct replicate *r)
 		r->asked.looking = false;
 		unhold_unreserved(r);
 	}
-	r->asked.nonce = 0;
+	r->asked.nonce = r->asked.newest = 0;
 }
