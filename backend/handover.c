@@ -134,6 +134,18 @@ static void send_want(struct replicate *r, bool back)
 	r->ops->send(r->ctx, &p, NULL);
 }
 
+/* A guest that is started here overtakes the copy that a reservation was granted to (R3). */
+static void claim_grant(struct replicate *r)
+{
+	if (r->wanted.reservation)
+		reservation_over(r, r->wanted.reservation);
+	if (r->durable.reservation)
+		return; /* until STEP_ENDED */
+	r->claim_deadline_ms = UINT64_MAX;
+	attachment_event(r, EVENT_GRANT);
+	r->ops->claimed(r->ctx, 0, "");
+}
+
 static void claim_advance(struct replicate *r)
 {
 	char why[2 * REPLICATE_TEXT];
@@ -149,9 +161,7 @@ static void claim_advance(struct replicate *r)
 	if (r->attachment == ATTACHMENT_RESERVING) {
 		reserve_ask(r);
 	} else if (token_held(r)) {
-		r->claim_deadline_ms = UINT64_MAX;
-		attachment_event(r, EVENT_GRANT);
-		r->ops->claimed(r->ctx, 0, "");
+		claim_grant(r);
 	} else if (r->wanted.token == TOKEN_HELD || r->step_version[STEP_GIVE]) {
 		return; /* it is arriving, or leaving: ask when that is done */
 	} else if (!r->want_sent) {

@@ -178,6 +178,7 @@ void reserve_ask(struct replicate *r);	   /* RESERVING and connected: RESERVE, o
 void reserve_release(struct replicate *r); /* an arriving guest is gone before it was served */
 void commit_ask(struct replicate *r);	   /* COMMITTING: COMMIT, once a connection; or the token is here */
 void commit_advance(struct replicate *r);
+void reservation_over(struct replicate *r, uint64_t tell); /* durably; then ENDED(tell), if tell is not 0 */
 void reserve_lost(struct replicate *r);
 void reserve_packet(struct replicate *r, const struct packet *p);
 void reserve_step(struct replicate *r, enum step step);

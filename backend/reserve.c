@@ -223,7 +223,7 @@ static void refuse_reserve(struct replicate *r, const char *why)
 	r->asked.nonce = 0;
 }
 
-static void reservation_over(struct replicate *r, uint64_t tell)
+void reservation_over(struct replicate *r, uint64_t tell)
 {
 	r->ended = tell;
 	r->commit_waits = false;
