@@ -528,7 +528,7 @@ bool replicate_request(struct replicate *r, uint64_t now_ms)
 	if (replicate_ready(r))
 		return true;
 	if (r->attachment != ATTACHMENT_ACTIVE || r->connection != CONNECTION_CONNECTED || !token_held(r) ||
-	    r->step_version[STEP_USE] || (!unused(r) && r->wanted.flags & SB_IN_USE))
+	    (!unused(r) && r->wanted.flags & SB_IN_USE))
 		return false;
 	r->now_ms = now_ms;
 	if (unused(r))
