@@ -662,7 +662,8 @@ static void step_release(struct replicate *r)
 {
 	if (!attachment_event(r, EVENT_RELEASED))
 		return;
-	unhold(r);
+	if (!r->parking) /* the mark is the next daemon's */
+		unhold(r);
 	r->ops->released(r->ctx);
 	if (r->claim_after_release) {
 		r->claim_after_release = false;
