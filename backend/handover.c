@@ -594,7 +594,7 @@ void replicate_release(struct replicate *r, uint64_t now_ms)
 void replicate_park(struct replicate *r, uint64_t now_ms)
 {
 	r->now_ms = now_ms;
-	r->parking = true;
+	r->parking = r->left = true; /* the token stays with the guest */
 	release(r);
 }
 

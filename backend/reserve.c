@@ -188,7 +188,7 @@ static bool unable(const struct replicate *r, char *why, size_t size)
 {
 	if (r->left || r->yielding)
 		snprintf(why, size, "drbdxd on %s is being %s: try again", r->cfg.self_host,
-			 r->left ? "started" : "stopped");
+			 r->left && !r->parking ? "started" : "stopped");
 	else if (!token_held(r))
 		snprintf(why, size, "%s does not hold the token of %s either", r->cfg.self_host, r->cfg.name);
 	else if (r->attachment == ATTACHMENT_NONE || r->attachment == ATTACHMENT_RELEASING)
