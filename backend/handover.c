@@ -644,6 +644,7 @@ static void step_taken(struct replicate *r)
 	say(r, "token received (epoch %llu)", (unsigned long long)r->durable.epoch);
 	if (!token_held(r))
 		return;
+	r->want_sent = false; /* it was the answer */
 	if (r->attachment == ATTACHMENT_COMMITTING) {
 		commit_ask(r);
 	} else if (r->attachment == ATTACHMENT_HANDED_OVER && current(r)) {
