@@ -387,7 +387,7 @@ static void answer_want(struct replicate *r)
 void want_back_advance(struct replicate *r)
 {
 	if (r->want_back && r->attachment == ATTACHMENT_HANDED_OVER && r->connection == CONNECTION_CONNECTED &&
-	    !r->want_sent)
+	    !r->want_sent && !r->step_version[STEP_GIVE]) /* GIVE goes first */
 		send_want(r, true);
 }
 
