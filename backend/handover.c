@@ -656,7 +656,6 @@ static void step_taken(struct replicate *r)
 	}
 	if (r->guest_used && unused(r) && r->attachment != ATTACHMENT_NONE)
 		use(r); /* R10: another disk of this guest was used while the token was on its way */
-	give_back(r);
 }
 
 static void step_release(struct replicate *r)
@@ -669,8 +668,6 @@ static void step_release(struct replicate *r)
 	if (r->claim_after_release) {
 		r->claim_after_release = false;
 		claim_begin(r, &r->next);
-	} else if (!r->parking) {
-		give_back(r);
 	}
 }
 
@@ -696,6 +693,7 @@ void handover_step(struct replicate *r, enum step step)
 		break;
 	}
 	claim_advance(r);
+	give_back(r);
 	answer_want(r);
 	want_back_advance(r);
 }
