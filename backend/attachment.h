@@ -28,8 +28,8 @@ int attachment_read(unsigned int minor, struct attachment_record *out);
 void attachment_write(unsigned int minor, const struct attachment_record *record);
 void attachment_forget(unsigned int minor);
 
-/* Whether the ring that it was about may be served on by another daemon; also one that was never served (an arriving
- * guest whose frontend has connected, and waits for the token). */
+/* Whether the ring that it was about may be served on by another daemon; also one that was never served (an
+ * arriving guest whose frontend has connected, and waits for the token). */
 bool attachment_may_go_on(const struct attachment_record *record);
 
 #endif

@@ -575,6 +575,7 @@ static void release(struct replicate *r)
 		}
 		break;
 	default:
+		reserve_unanswered(r);
 		if (!r->parking)
 			reserve_release(r);
 		attachment_event(r, EVENT_RELEASE);

@@ -176,6 +176,7 @@ uint64_t handover_deadline(const struct replicate *r);
 /* reserve.c: the hand-over of a running guest */
 void reserve_ask(struct replicate *r);	   /* RESERVING and connected: RESERVE, once a connection */
 void reserve_release(struct replicate *r); /* an arriving guest is gone before it was served */
+void reserve_unanswered(struct replicate *r); /* the source's guest is gone while it is looked at */
 void commit_ask(struct replicate *r);	   /* COMMITTING: COMMIT, once a connection; or the token is here */
 void commit_advance(struct replicate *r);
 void reservation_over(struct replicate *r, uint64_t tell); /* durably; then ENDED(tell), if tell is not 0 */

@@ -231,7 +231,7 @@ void reservation_over(struct replicate *r, uint64_t tell)
 	superblock_want(r, STEP_ENDED);
 }
 
-/* Its copy of the guest is another one than that of an earlier reservation, which is gone, and so is its mark. */
+/* This copy of the guest is not that of an earlier reservation, which is over, and its mark with it. */
 static void hold_anew(struct replicate *r)
 {
 	if (r->wanted.reservation)
@@ -261,6 +261,13 @@ static void on_reserve(struct replicate *r, const struct packet_reserve *p)
 	r->asked.looking = true;
 	r->asked.query = r->ops->random(r->ctx);
 	r->ops->look_suspended(r->ctx, r->asked.query, p->uuid);
+}
+
+/* The guest that is being looked at is gone, or left to the next daemon: the answer would be about another one. */
+void reserve_unanswered(struct replicate *r)
+{
+	if (r->asked.looking)
+		refuse_reserve(r, "the guest at the source is gone, or its daemon is being stopped");
 }
 
 static void unhold_unreserved(struct replicate *r)
