@@ -69,47 +69,42 @@ static void op_disconnect(void *ctx, const char *why)
 
 static void op_claimed(void *ctx, int rc, const char *why)
 {
-	vguest_claimed(ctx, rc, why);
+	vdevice_claimed(ctx, rc, why);
 }
 
 static void op_activated(void *ctx, int rc, const char *why)
 {
-	vguest_activated(ctx, rc, why);
+	vdevice_activated(ctx, rc, why);
 }
 
 static void op_released(void *ctx)
 {
-	vguest_released(ctx);
+	vdevice_released(ctx);
 }
 
 static void op_record(void *ctx, const struct attachment *a)
 {
-	(void)ctx;
-	(void)a;
+	vdevice_record(ctx, a);
 }
 
 static void op_hold(void *ctx)
 {
-	(void)ctx;
+	vdevice_hold(ctx);
+}
+
+static void op_unhold(void *ctx)
+{
+	vdevice_unhold(ctx);
 }
 
 static bool op_quiet(void *ctx)
 {
-	(void)ctx;
-	return true;
+	return vguest_quiet(ctx);
 }
 
 static void op_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid)
 {
-	(void)ctx;
-	(void)query;
-	(void)uuid;
-}
-
-static void op_outdated(void *ctx, const char *why)
-{
-	(void)ctx;
-	(void)why;
+	vdevice_look_suspended(ctx, query, uuid);
 }
 
 static void guest_ready_event(struct sim *s, struct event *e)
@@ -120,18 +115,27 @@ static void guest_ready_event(struct sim *s, struct event *e)
 	node_settle(n);
 }
 
-/* A guest with one disk: there is nobody else to ask. */
+/* The guest's other disks are ready, after a while: there are none, migration.c speaks for them. */
 static void op_used(void *ctx)
 {
 	struct node *n = ctx;
 
-	sim_mortal(sim_in(n->sim, sim_random(n->sim, 500), guest_ready_event, n));
+	sim_note(n->sim, n, "used", n->guest.branch, 0, 0);
+	sim_mortal(sim_in(n->sim, sim_random(n->sim, 3 * SIM_MS), guest_ready_event, n));
 }
 
 static void op_sibling_ready(void *ctx, int rc)
 {
-	(void)ctx;
-	(void)rc;
+	struct node *n = ctx;
+
+	sim_note(n->sim, n, "sibling-ready", (uint64_t)-rc, 0, 0);
+}
+
+static void op_outdated(void *ctx, const char *why)
+{
+	struct node *n = ctx;
+
+	sim_say(n->sim, n, "outdated", why);
 }
 
 static void op_resume(void *ctx)
@@ -139,14 +143,18 @@ static void op_resume(void *ctx)
 	struct node *n = ctx;
 
 	if (!(sim_is(n->sim, MUTANT_DROPPED_RESUME) && sim_chance(n->sim, 300)))
-		vguest_resume(n);
+		vguest_look(n);
 }
 
 static void op_changed(void *ctx, const char *line)
 {
 	struct node *n = ctx;
 
+	char from[32], to[32];
+
 	sim_say(n->sim, n, "changed", line);
+	if (sscanf(line, "attachment %31s -> %31s", from, to) == 2)
+		oracle_attachment(n, from, to);
 }
 
 static uint64_t op_random(void *ctx)
@@ -167,7 +175,7 @@ static const struct replicate_ops ops = {
 	.released = op_released,
 	.record = op_record,
 	.hold = op_hold,
-	.unhold = op_hold,
+	.unhold = op_unhold,
 	.quiet = op_quiet,
 	.look_suspended = op_look_suspended,
 	.used = op_used,
@@ -225,7 +233,7 @@ void node_settle(struct node *n)
 	if (n->status.connection != was)
 		s->totals->states[n->status.connection]++;
 	if (n->status.connection != CONNECTION_CONNECTED)
-		vguest_disturbed(s);
+		vdevice_disturbed(s);
 	oracle_state(n);
 }
 
@@ -327,7 +335,8 @@ void node_receive(struct node *n, const struct packet *p, const uint8_t *payload
 	rc = replicate_packet(n->core, p, op ? &op->req : NULL, sim_ms(n->sim));
 	if (rc && op)
 		op->used = false;
-	if (rc && !sim_is(n->sim, MUTANT_FORGED_GIVE))	/* that partner is not correct */
+	if (rc && !sim_is(n->sim, MUTANT_FORGED_GIVE) &&
+	    !sim_is(n->sim, MUTANT_RAISED_GIVE)) /* that is not correct */
 		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: %s of a correct partner was refused: error %d",
 			    n->index, packet_name(p->type), rc);
 	node_settle(n);
@@ -357,19 +366,34 @@ static void configure(struct node *n)
 	};
 }
 
-static void stopped_event(struct sim *s, struct event *e)
+/* Nothing is left but to go (owner.c: stop_settled). */
+static bool stop_settled(struct node *n)
 {
-	if (node_may_die(e->node))
-		node_crash(e->node, false, sim_between(s, 20, 800) * SIM_MS);
+	if (replicate_guest_requests(n->core))
+		return false;
+	if (n->status.attachment != ATTACHMENT_NONE && n->status.attachment != ATTACHMENT_RELEASING)
+		vdevice_park(n);
+	return n->status.attachment == ATTACHMENT_NONE && !n->status.peer_writes && !n->meta.step;
 }
 
-/* The daemon is stopped in good order: it yields the token if it can, and goes a moment later. */
+static void stopped_event(struct sim *s, struct event *e)
+{
+	struct node *n = e->node;
+
+	if (stop_settled(n) && node_may_die(n))
+		node_crash(n, false, sim_between(s, 20, 800) * SIM_MS);
+	else
+		sim_mortal(sim_in(s, sim_between(s, 1, 20) * SIM_MS, stopped_event, n));
+}
+
+/* The daemon is stopped in good order: it yields an idle token, or leaves the guest to the next daemon. */
 void node_stop(struct node *n)
 {
 	n->stopping = true;
-	vguest_disturbed(n->sim);
-	replicate_yield(n->core, sim_ms(n->sim));
-	sim_note(n->sim, n, "yield", 0, 0, 0);
+	vdevice_disturbed(n->sim);
+	sim_note(n->sim, n, "stop", n->status.attachment, 0, 0);
+	if (n->status.attachment == ATTACHMENT_NONE)
+		replicate_yield(n->core, sim_ms(n->sim));
 	node_settle(n);
 	sim_mortal(sim_in(n->sim, sim_random(n->sim, 100 * SIM_MS), stopped_event, n));
 }
@@ -406,8 +430,9 @@ void node_boot(struct node *n)
 	struct sim *s = n->sim;
 	int rc;
 
-	n->stopping = false;
+	n->stopping = n->parked = false;
 	n->up = true;
+	n->guest.left = n->cfg.left = n->guest.filed;
 	n->armed = UINT64_MAX;
 	n->status = (struct replicate_status){ 0 };
 	sim_note(s, n, "boot", n->meta.durable.token, n->meta.durable.epoch, n->meta.durable.flags);
@@ -419,7 +444,7 @@ void node_boot(struct node *n)
 		return;
 	}
 	node_settle(n);
-	vguest_start(n);
+	vdevice_booted(n);
 }
 
 /* After a kill the kernel still works for the dead daemon: nobody may start before that has ended (P6). */
@@ -441,8 +466,7 @@ bool node_may_die(const struct node *n)
 {
 	const struct sim *s = n->sim;
 	bool primary = n->meta.durable.flags & SB_IN_USE ||
-		       (n->meta.step && n->meta.writing_flags & SB_IN_USE) ||
-		       n->guest.attach >= ATTACH_ACTIVATING;
+		       (n->meta.step && n->meta.writing_flags & SB_IN_USE);
 
 	if (!n->up || s->plan.cache)
 		return false;
@@ -459,7 +483,6 @@ void node_crash(struct node *n, bool power, uint64_t downtime)
 	n->up = false;
 	n->life++;
 	vnet_node_died(n);
-	vguest_died(n);
 	if (power)
 		vdisk_power_cut(&n->disk);
 	else
@@ -472,7 +495,10 @@ void node_crash(struct node *n, bool power, uint64_t downtime)
 	}
 	replicate_free(n->core);
 	n->core = NULL;
+	n->status = (struct replicate_status){ 0 };
 	for (unsigned int i = 0; i < SIM_PEER_SLOTS; i++)
 		n->peer[i].used = false;
+	vdevice_daemon_died(n, power, n->meta.durable.flags & (SB_IN_USE | SB_UNCLEAN));
+	n->stopping = n->parked = false;
 	sim_mortal(sim_in(s, downtime, boot_event, n));
 }

@@ -5,7 +5,8 @@
  * Every sector that a guest writes holds the write's number, the sector and a check over the rest, so that a
  * sector on a disk says which write it is from.  Writes are numbered in the order in which the guest
  * submitted them.  request.h promises that a request waits for the older ones that it overlaps; so on each
- * disk the numbers at a sector only grow, and "at least as new as" is a comparison.
+ * disk the numbers at a sector only grow, and "at least as new as" is a comparison.  A write belongs to the
+ * epoch in which it was consumed; none reaches a disk when a later epoch has begun.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -99,10 +100,10 @@ static void check_right(struct node *n)
 	if (sb->epoch < h->epoch || (sb->epoch == h->epoch && h->epoch_node != n->index && h->epoch))
 		sim_violate(s, ORACLE_WRITER, "node %d executes in epoch %lu, node %d did in epoch %lu",
 			    n->index, sb->epoch, h->epoch_node, h->epoch);
-	if (peer->guest.attach == ATTACH_ACTIVE || peer->guest.inflight)
+	if (peer->guest.inflight || (peer->up && replicate_ready(peer->core)))
 		sim_violate(s, ORACLE_WRITER,
-			    "node %d executes guest requests while its partner does (%u in flight)", n->index,
-			    peer->guest.inflight);
+			    "node %d executes guest requests while its partner does, or may (%u in flight)",
+			    n->index, peer->guest.inflight);
 	if (h->primary_died)
 		sim_violate(s, ORACLE_UNCLEAN, "node %d executes guest requests although a Primary has died",
 			    n->index);
@@ -145,6 +146,36 @@ void oracle_state(struct node *n)
 		sim_violate(s, ORACLE_UNCLEAN, "node %d is unclean although no Primary has died", n->index);
 }
 
+static enum attachment_state named(const char *name)
+{
+	int i = 0;
+
+	while (strcmp(attachment_state_name(i), name))
+		i++;
+	return i;
+}
+
+void oracle_attachment(struct node *n, const char *from, const char *to)
+{
+	struct guest *g = &n->guest;
+	struct sim *s = n->sim;
+
+	s->totals->attachments[named(to)]++;
+	if (named(from) == ATTACHMENT_ACTIVE)
+		node_peer(n)->guest.witnessed = node_peer(n)->guest.fair = false;
+	if (named(to) == ATTACHMENT_STALE && !lineage_overtaken(n))
+		sim_violate(
+			s, ORACLE_LIVENESS,
+			"node %d: its copy of the guest is taken for overtaken, but nothing has overtaken it",
+			n->index);
+	if (named(from) != ATTACHMENT_HANDED_OVER || named(to) != ATTACHMENT_ACTIVE)
+		return;
+	s->totals->back++;
+	if (!lineage_current(s, g->branch))
+		sim_violate(s, ORACLE_BACK, "node %d: the token came back to a guest that was overtaken",
+			    n->index);
+}
+
 void oracle_claimed(struct node *n, int rc, const char *why)
 {
 	struct sim *s = n->sim;
@@ -153,11 +184,16 @@ void oracle_claimed(struct node *n, int rc, const char *why)
 	if (rc > 0 || (rc && (!why || !*why)))
 		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was refused without a word (%d)", n->index,
 			    rc);
-	if (rc && n->guest.fair && peer->guest.attach == ATTACH_NONE &&
-	    s->now - peer->guest.idle_since > 150 * SIM_MS)
+	if (rc && n->guest.fair &&
+	    (n->guest.image.vm
+		     ? peer->guest.life == LIFE_SUSPENDED
+		     : peer->guest.attach == ATTACH_NONE && s->now - peer->guest.idle_since > 150 * SIM_MS))
 		sim_violate(s, ORACLE_LIVENESS,
 			    "node %d: a claim was refused although nothing stood in its way: %s", n->index,
 			    why);
+	if (!rc && n->guest.image.vm && peer->guest.attach != ATTACH_NONE && peer->guest.vm != n->guest.vm)
+		sim_violate(s, ORACLE_WRITER, "node %d: a guest may arrive that is not the partner's",
+			    n->index);
 	if (!rc && n->guest.witnessed)
 		sim_violate(s, ORACLE_WRITER, "node %d: a claim was granted while the partner had a guest",
 			    n->index);
@@ -179,7 +215,7 @@ static void read_floor(const struct node *n, struct guest_op *op)
 	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++) {
 		const struct guest_op *w = &n->guest.op[i];
 
-		if (!w->used || !w->write)
+		if (!w->consumed || !w->write)
 			continue;
 		for (uint64_t k = w->sector; k < w->sector + w->req.sectors; k++)
 			if (k >= op->sector && k - op->sector < op->req.sectors &&
@@ -193,6 +229,9 @@ void oracle_submitted(struct node *n, struct guest_op *op)
 	struct history *h = &n->sim->history;
 
 	check_right(n);
+	lineage_execute(n, op->branch);
+	if (op->write)
+		h->write[op->write].epoch = h->epoch;
 	if (op->req.op == REQUEST_READ)
 		read_floor(n, op);
 	else if (op->req.op == REQUEST_FLUSH || op->req.preflush)
@@ -310,6 +349,12 @@ void oracle_at_disk(struct vdisk *d, uint64_t sector, const uint8_t *data, uint3
 			sim_violate(s, ORACLE_ORDER,
 				    "node %d: sector %lu: write %lu reaches the disk after write %lu",
 				    d->node->index, sector + i, id, old);
+		else if (id && s->history.write[id].epoch < s->history.epoch)
+			sim_violate(s, ORACLE_ORDER,
+				    "node %d: sector %lu: write %lu of epoch %lu reaches the disk after "
+				    "epoch %lu has begun",
+				    d->node->index, sector + i, id, s->history.write[id].epoch,
+				    s->history.epoch);
 	}
 }
 
@@ -348,7 +393,7 @@ static uint64_t oldest(const struct node *n)
 	uint64_t at = n->sim->now;
 
 	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
-		if (n->guest.op[i].used && n->guest.op[i].at < at)
+		if (n->guest.op[i].consumed && n->guest.op[i].at < at)
 			at = n->guest.op[i].at;
 	return n->sim->now - at;
 }
@@ -375,19 +420,56 @@ void oracle_words(struct sim *s)
 	}
 }
 
-/* Nothing is cut, slow or failing: then a guest that runs must soon be served. */
+/* Nothing is cut, slow or failing; nor is a write of the metadata under way that began when it was. */
+static bool all_well(const struct node *n)
+{
+	const struct node *peer = node_peer(n);
+
+	return !n->meta.step && !peer->meta.step && vnet_whole(n->sim) && !n->sim->plan.slow && n->up &&
+	       peer->up && !n->stopping && !peer->stopping && n->status.connection == CONNECTION_CONNECTED &&
+	       peer->status.connection == CONNECTION_CONNECTED;
+}
+
+/* Ought its requests to be executed now? A guest that was handed over waits while its copy is there. */
+static bool wants_service(const struct node *n)
+{
+	const struct guest *g = &n->guest, *other = &node_peer(n)->guest;
+
+	if (g->life != LIFE_RUNNING || n->status.attachment == ATTACHMENT_STALE)
+		return false;
+	if (g->attach == ATTACH_ACTIVATING)
+		return other->attach != ATTACH_ORPHAN;
+	if (g->attach != ATTACH_ACTIVE || g->ring.prod == g->ring.cons)
+		return false;
+	return n->status.attachment == ATTACHMENT_ACTIVE || other->attach == ATTACH_NONE;
+}
+
 static void check_served(struct node *n)
 {
-	struct sim *s = n->sim;
-	bool well = n->up && n->guest.attach == ATTACH_ACTIVE && vnet_whole(s) && !s->plan.slow &&
-		    n->status.connection == CONNECTION_CONNECTED && node_peer(n)->up &&
-		    node_peer(n)->status.connection == CONNECTION_CONNECTED;
+	struct guest *g = &n->guest;
 
-	n->guest.idle_checks = well && !replicate_ready(n->core) ? n->guest.idle_checks + 1 : 0;
-	if (n->guest.idle_checks > 3)
-		sim_violate(s, ORACLE_LIVENESS,
-			    "node %d: its guest is not served although nothing is wrong: %s", n->index,
-			    n->status.frozen);
+	g->idle_checks = wants_service(n) && all_well(n) && !replicate_ready(n->core) ? g->idle_checks + 1
+										      : 0;
+	if (g->idle_checks > 3)
+		sim_violate(n->sim, ORACLE_LIVENESS,
+			    "node %d: its guest is not served although nothing is wrong: %s, %s", n->index,
+			    attachment_state_name(n->status.attachment), n->status.frozen);
+}
+
+/* A guest runs, and its requests wait: status says why. */
+static void check_words(struct node *n)
+{
+	const struct guest *g = &n->guest;
+	bool waits = g->ring.attached && g->ring.prod != g->ring.cons;
+	uint64_t age = waits ? n->sim->now - g->op[g->ring.slot[g->ring.cons % SIM_GUEST_SLOTS]].put : 0;
+
+	if (n->up && !n->stopping && g->attach == ATTACH_ACTIVE && g->life == LIFE_RUNNING &&
+	    age > 10 * SIM_SECOND && !n->status.frozen[0] && !n->status.disk_error &&
+	    !replicate_ready(n->core) && !n->status.metadata_ms)
+		sim_violate(
+			n->sim, ORACLE_LIVENESS,
+			"node %d: a request waits in the ring for %lu ms and status does not say why (%s)",
+			n->index, age / SIM_MS, attachment_state_name(n->status.attachment));
 }
 
 void oracle_monitor(struct sim *s)
@@ -396,8 +478,10 @@ void oracle_monitor(struct sim *s)
 		    !s->node[1].disk.inflight;
 
 	oracle_words(s);
-	check_served(&s->node[0]);
-	check_served(&s->node[1]);
+	for (int i = 0; i < SIM_NODES; i++) {
+		check_served(&s->node[i]);
+		check_words(&s->node[i]);
+	}
 	if (idle && !s->history.primary_died && !s->plan.cache)
 		oracle_replicas(s, "nothing in flight");
 }

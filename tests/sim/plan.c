@@ -12,7 +12,7 @@
 static const unsigned int common[FAULT_COUNT] = {
 	[FAULT_CUT] = 20,      [FAULT_CUT_LONG] = 8, [FAULT_NET_SLOW] = 5, [FAULT_CRASH] = 10,
 	[FAULT_KILL] = 10,     [FAULT_SB_SLOW] = 4,  [FAULT_SB_ERROR] = 4, [FAULT_DISK_ERROR] = 8,
-	[FAULT_DISK_SLOW] = 5, [FAULT_RIVAL] = 8,    [FAULT_DESTROY] = 4,  [FAULT_STOP] = 4,
+	[FAULT_DISK_SLOW] = 5, [FAULT_RIVAL] = 8,    [FAULT_DESTROY] = 4,  [FAULT_STOP] = 16,
 	[FAULT_AMBUSH] = 30,
 };
 
@@ -23,6 +23,8 @@ void plan_make(struct sim *s)
 
 	*p = (struct plan){ .ending = kind < 60 ? END_QUIET : kind < 85 ? END_PRIMARY : END_BOTH };
 	p->cache = sim_chance(s, 100);
+	p->calm = sim_chance(s, 600);
+	p->repeat = sim_chance(s, 300) ? 0 : sim_between(s, 1, 300);
 	p->duration = sim_between(s, 2, 8) * SIM_SECOND;
 	p->gap = sim_between(s, 30, sim_chance(s, 300) ? 2500 : 800) * SIM_MS;
 	for (int i = 0; i < FAULT_COUNT;
@@ -83,18 +85,26 @@ static bool die(struct node *n, bool power)
 	return true;
 }
 
+bool plan_restart(struct node *n)
+{
+	if (!n->up || n->stopping || n->sim->plan.cache || n->sim->plan.stopped)
+		return false;
+	node_stop(n);
+	return true;
+}
+
 static void arm(struct sim *s)
 {
 	struct plan *p = &s->plan;
 
 	p->ambush.armed = true;
 	p->ambush.point = sim_random(s, 6);
-	p->ambush.arg = p->ambush.point <= POINT_RECEIVED ? sim_between(s, PACKET_HELLO, PACKET_PAIR)
+	p->ambush.arg = p->ambush.point <= POINT_RECEIVED ? sim_between(s, PACKET_HELLO, PACKET_ENDED)
 							  : sim_random(s, 3);
 	if (p->ambush.point >= POINT_SUPERBLOCK && p->ambush.point <= POINT_SUPERBLOCK_DONE)
 		p->ambush.arg = 0;
 	p->ambush.skip = sim_random(s, 4);
-	p->ambush.action = sim_random(s, 6);
+	p->ambush.action = sim_random(s, 13);
 }
 
 static void count(struct sim *s, enum fault f)
@@ -114,8 +124,14 @@ static void sprung_event(struct sim *s, struct event *e)
 		vnet_cut(s);
 	else if (e->a <= 3)
 		hit = die(n, power);
-	else
+	else if (e->a <= 5)
 		hit = die(node_peer(n), power);
+	else if (e->a <= 7)
+		vnet_repeat(power ? node_peer(n) : n);
+	else if (e->a <= 10)
+		migration_shock(s);
+	else
+		hit = plan_restart(n);
 	if (hit)
 		count(s, FAULT_AMBUSH);
 }
@@ -140,7 +156,7 @@ static bool strike_network(struct sim *s, enum fault f)
 {
 	if (f == FAULT_NET_SLOW) {
 		s->net.delay = sim_between(s, 1, 150) * SIM_MS;
-		vguest_disturbed(s);
+		vdevice_disturbed(s);
 		heal_in(s, net_heals, NULL, 100, 2000);
 		return true;
 	}
@@ -156,7 +172,7 @@ static bool strike_network(struct sim *s, enum fault f)
 static void destroy_event(struct sim *s, struct event *e)
 {
 	if (!s->plan.stopped && e->node->guest.attach == ATTACH_ACTIVE)
-		vguest_leave(e->node, true);
+		vdevice_leave(e->node, true);
 }
 
 static bool strike_node(struct sim *s, struct node *n, enum fault f)
@@ -177,25 +193,22 @@ static bool strike_node(struct sim *s, struct node *n, enum fault f)
 		n->disk.latency = sim_between(s, 5, 200) * SIM_MS;
 		break;
 	case FAULT_RIVAL:
-		if (!n->up || n->guest.attach != ATTACH_NONE)
+		if (!n->up || n->parked || n->guest.attach != ATTACH_NONE)
 			return false;
-		vguest_claim(n);
+		vdevice_claim(n, NULL);
 		return true;
 	case FAULT_DESTROY:
 		if (!n->up || n->guest.attach == ATTACH_NONE)
 			return false;
-		vguest_leave(n, true);
+		vdevice_leave(n, true);
 		return true;
 	case FAULT_STOP:
-		if (!n->up || n->guest.attach != ATTACH_NONE || !node_may_die(n))
-			return false;
-		node_stop(n);
-		return true;
+		return plan_restart(n);
 	default:
 		return die(n, f == FAULT_CRASH);
 	}
 	s->plan.slow++;
-	vguest_disturbed(s);
+	vdevice_disturbed(s);
 	heal_in(s, node_heals, n, 100, 2000);
 	return true;
 }

@@ -3,7 +3,8 @@
  * schedule.c: one schedule: a pair that has just been created meets, guests come and go under faults; then
  * the faults stop, and what must come true in the end is waited for, in virtual time, with a bound.
  *
- *   quiet ending      requests are answered, guests leave, the volumes are equal, either node can start a guest
+ *   quiet ending      requests are answered, guests leave, the volumes are equal; then a guest can be started
+ *                     on either node, and migrates
  *   a Primary died    both nodes refuse in words, no claim is granted, no acknowledged write is missing
  *   power cut of both then one of these two, by what the superblocks say
  */
@@ -15,8 +16,8 @@
 
 #include "tests/sim/sim.h"
 
-#define BOUND (60 * SIM_SECOND) /* virtual time in which the end must come true */
-#define EVENTS_MAX 3000000ull /* of a schedule; more is a loop */
+#define BOUND	   (60 * SIM_SECOND) /* virtual time in which the end must come true */
+#define EVENTS_MAX 3000000ull	     /* of a schedule; more is a loop */
 
 uint64_t sim_ms(const struct sim *s)
 {
@@ -157,9 +158,10 @@ static bool at_rest(struct sim *s)
 	int held = (s->node[0].meta.durable.token == TOKEN_HELD) +
 		   (s->node[1].meta.durable.token == TOKEN_HELD);
 
-	return held == 1 && vnet_whole(s) && !s->node[0].stopping && !s->node[1].stopping &&
-	       both_connected(s) && guests_gone(s) && !s->node[0].disk.inflight &&
-	       !s->node[1].disk.inflight && !s->node[0].meta.step && !s->node[1].meta.step;
+	return held == 1 && !s->node[0].guest.left && !s->node[1].guest.left && vnet_whole(s) &&
+	       !s->node[0].stopping && !s->node[1].stopping && both_connected(s) && guests_gone(s) &&
+	       !s->node[0].disk.inflight && !s->node[1].disk.inflight && !s->node[0].meta.step &&
+	       !s->node[1].meta.step;
 }
 
 static bool claims_answered(struct sim *s)
@@ -179,16 +181,25 @@ static bool guests_progress(struct sim *s)
 	return true;
 }
 
+static bool settled_progress(struct sim *s)
+{
+	return migration_settled(s) && guests_progress(s);
+}
+
 static void count_answers_again(struct sim *s)
 {
-	for (int i = 0; i < SIM_NODES; i++)
-		s->node[i].guest.answered = 0;
+	for (int i = 0; i < SIM_NODES; i++) {
+		struct guest *g = &s->node[i].guest;
+
+		g->answered = 0;
+		g->think = g->think < 20 * SIM_MS ? g->think : 20 * SIM_MS;
+	}
 }
 
 static void guests_leave(struct sim *s)
 {
 	for (int i = 0; i < SIM_NODES; i++)
-		vguest_leave(&s->node[i], false);
+		vdevice_leave(&s->node[i], false);
 	expect(s, guests_gone, ORACLE_LIVENESS, "every request is answered and the guests are gone");
 }
 
@@ -208,16 +219,35 @@ static bool probed(struct sim *s)
 		(s->node[0].guest.attach == ATTACH_ACTIVE || s->node[1].guest.attach == ATTACH_ACTIVE));
 }
 
+static bool migrated(struct sim *s)
+{
+	return !s->migration.running && guests_progress(s) &&
+	       s->node[s->migration.source].guest.attach == ATTACH_NONE;
+}
+
+/* At rest a migration succeeds. */
+static void migrate(struct sim *s, struct node *n)
+{
+	if (s->failed || n->guest.life != LIFE_RUNNING)
+		return;
+	s->migration.must_succeed = true;
+	migration_begin(n);
+	expect(s, migrated, ORACLE_LIVENESS, "a guest migrates at rest");
+	if (!s->failed && node_peer(n)->guest.attach != ATTACH_ACTIVE)
+		sim_violate(s, ORACLE_LIVENESS, "node %d: a migration at rest failed", n->index);
+}
+
 static void probe(struct sim *s, struct node *n)
 {
 	if (s->failed)
 		return;
 	count_answers_again(s);
-	vguest_claim(n);
+	vdevice_claim(n, NULL);
 	expect(s, probed, ORACLE_LIVENESS, "a guest runs that was started at rest");
 	if (!s->failed && n->guest.attach != ATTACH_ACTIVE)
 		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim at rest was refused (error %d)", n->index,
 			    n->guest.claim_rc);
+	migrate(s, n);
 	come_to_rest(s);
 }
 
@@ -227,7 +257,9 @@ static void end_quiet(struct sim *s)
 
 	count_answers_again(s);
 	expect(s, both_connected, ORACLE_LIVENESS, "the nodes connect");
-	expect(s, guests_progress, ORACLE_LIVENESS, "the guests go on");
+	expect(s, migration_settled, ORACLE_LIVENESS, "of each guest one copy is left, and it runs");
+	count_answers_again(s);
+	expect(s, settled_progress, ORACLE_LIVENESS, "the guests go on");
 	come_to_rest(s);
 	probe(s, &s->node[first]);
 	probe(s, &s->node[!first]);
@@ -237,7 +269,7 @@ static void refuse(struct sim *s, struct node *n)
 {
 	if (s->failed)
 		return;
-	vguest_claim(n);
+	vdevice_claim(n, NULL);
 	expect(s, claims_answered, ORACLE_LIVENESS, "a claim on an unclean pair is answered");
 	if (!s->failed && n->guest.attach != ATTACH_NONE)
 		sim_violate(s, ORACLE_UNCLEAN, "node %d: a claim was granted although a Primary has died",
@@ -324,6 +356,7 @@ void sim_schedule(struct sim *s, uint64_t seed, enum mutant m, bool trace, struc
 	create_pair(s);
 	vnet_start(s);
 	plan_start(s);
+	migration_start(s);
 	sim_in(s, 250 * SIM_MS, monitor_event, NULL);
 	run_until(s, NULL, s->plan.duration);
 	end(s);
@@ -332,4 +365,5 @@ void sim_schedule(struct sim *s, uint64_t seed, enum mutant m, bool trace, struc
 	for (int i = 0; i < SIM_NODES; i++)
 		node_dispose(&s->node[i]);
 	free(s->history.write);
+	free(s->history.branch);
 }

@@ -19,7 +19,8 @@
 
 #include "tests/sim/sim.h"
 
-#define MUTANT_SEEDS 300u /* a planted bug that so many schedules do not find is a failure of the simulator */
+#define MUTANT_SEEDS 400u /* a planted bug that so many schedules do not find is a failure of the simulator \
+			   */
 
 struct options {
 	uint64_t seed, seeds, seconds;
@@ -78,11 +79,20 @@ static void print_coverage(const struct totals *t)
 
 	for (int i = 0; i < FAULT_COUNT; i++)
 		printf("  fault %-32s %10" PRIu64 "\n", fault[i], t->fault[i]);
-	for (unsigned int i = 16; i < 27; i++)
-		printf("  packet %-12s arrived %10" PRIu64 "  lost %10" PRIu64 "\n", packet_name(i),
-		       t->delivered[i], t->lost[i]);
+	for (unsigned int i = PACKET_HELLO; i <= PACKET_ENDED; i++)
+		printf("  packet %-14s arrived %10" PRIu64 "  lost %8" PRIu64 "  late %8" PRIu64
+		       "  repeated %8" PRIu64 "\n",
+		       packet_name(i), t->delivered[i], t->lost[i], t->late[i], t->repeated[i]);
 	for (int i = 0; i < CONNECTION_STATE_COUNT; i++)
 		printf("  connection %-16s entered %10" PRIu64 "\n", connection_state_name(i), t->states[i]);
+	for (int i = 0; i < ATTACHMENT_STATE_COUNT; i++)
+		printf("  attachment %-16s entered %10" PRIu64 "\n", attachment_state_name(i),
+		       t->attachments[i]);
+	printf("  migrations %" PRIu64 ": reserved %" PRIu64 ", refused %" PRIu64 ", completed %" PRIu64
+	       ", undone %" PRIu64 "; tokens back %" PRIu64 "; guests parked %" PRIu64 ", adopted %" PRIu64
+	       "\n",
+	       t->migrations, t->reserved, t->reserve_refused, t->completed, t->undone, t->back, t->parked,
+	       t->adopted);
 	printf("  claims %" PRIu64 ": granted %" PRIu64 ", refused %" PRIu64 "; activations %" PRIu64
 	       "; Primaries that died %" PRIu64 "\n",
 	       t->claims, t->granted, t->refused, t->activations, t->primaries);
@@ -110,8 +120,8 @@ static int run(const struct options *o, const char *program)
 	if (o->coverage)
 		print_coverage(&t);
 	printf("sim: %" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " guest operations, %" PRIu64
-	       " faults, 0 violations, %.1f s\n",
-	       t.schedules, t.events, t.guest_ops, t.faults, seconds_now() - start);
+	       " hand-overs, %" PRIu64 " faults, 0 violations, %.1f s\n",
+	       t.schedules, t.events, t.guest_ops, t.completed, t.faults, seconds_now() - start);
 	return 0;
 }
 

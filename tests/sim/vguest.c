@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vguest.c: what the toolstack and the guest do on one node.
+ * vguest.c: the guest and its ring.
  *
- *   NONE ─claim→ CLAIMING ─claimed→ CLAIMED ─activate→ ACTIVATING ─activated→ ACTIVE ─release→ RELEASING ─released→ NONE
- *                    └── refused → NONE     └──────── release (`add` undone) ──────────────────────┘
+ *   put into the ring ─ prod ─> consumed by the backend ─ cons ─> answered ─> seen by the guest
  *
- * The guest keeps up to `depth` requests in flight on a small volume, so that they often overlap.  When the
- * core is not ready it waits for the resume action and for nothing else: a ring that nobody looks at again
- * would hang a real guest just so.
+ * The guest keeps up to `depth` requests on a small volume, so that they often overlap.  It may be suspended
+ * at any moment: then it puts and sees nothing more, while what lies in the ring may still be consumed and
+ * answered.  Its copy at the other node knows what was seen at that moment, and asks again for the rest, in
+ * the same order.
+ *
+ * The backend's side follows ring.c and owner_ring.c: while the ring is held nothing beyond the mark is
+ * consumed, and what lies beyond is reported once.  When the core is not ready, the ring waits for the resume
+ * action and for nothing else: a ring that nobody looks at again would hang a real guest just so.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,9 +19,9 @@
 
 #include "tests/sim/sim.h"
 
-static void pump_event(struct sim *s, struct event *e);
+static void put_event(struct sim *s, struct event *e);
 
-/* ---- requests ---- */
+/* ---- the frontend ---- */
 
 static struct guest_op *free_slot(struct guest *g)
 {
@@ -27,83 +31,285 @@ static struct guest_op *free_slot(struct guest *g)
 	return NULL;
 }
 
-static void make(struct node *n, struct guest_op *op)
+static void draw(struct node *n, struct image_request *r)
 {
 	struct sim *s = n->sim;
-	uint64_t blocks = s->volume / s->block;
 	uint64_t length = sim_between(s, 1, SIM_REQUEST_SECTORS / 8);
-	uint64_t area = sim_chance(s, 500) ? 16 : blocks;
+	uint64_t area = sim_chance(s, 500) ? 16 : s->volume / s->block;
 	unsigned int kind = sim_random(s, 1000);
-	uint16_t tag = (uint16_t)(op - n->guest.op);
 
-	op->used = true;
-	op->at = s->now;
-	op->write = 0;
-	op->req = (struct request){ .tag = tag, .data = op->data };
-	op->req.op = kind < 550 ? REQUEST_WRITE : kind < 900 ? REQUEST_READ : REQUEST_FLUSH;
-	if (op->req.op == REQUEST_FLUSH)
+	*r = (struct image_request){ .op = kind < 550	? REQUEST_WRITE
+					   : kind < 900 ? REQUEST_READ
+							: REQUEST_FLUSH };
+	if (r->op == REQUEST_FLUSH)
 		return;
-	op->req.preflush = op->req.op == REQUEST_WRITE && sim_chance(s, 60);
-	op->sector = sim_random(s, area - length + 1) * s->block;
-	op->req.sector = op->sector;
-	op->req.sectors = (uint32_t)(length * s->block);
-	/* The core sees no overlap; the disks take the sector modulo the volume. */
-	if (sim_is(s, MUTANT_SWAPPED_OVERLAP))
-		op->req.sector += sim_between(s, 0, 1000) * s->volume;
-	if (op->req.op == REQUEST_WRITE) {
-		op->write = oracle_write(s, op->sector, op->req.sectors);
-		oracle_fill(op->data, op->write, op->sector, op->req.sectors);
-	}
+	r->preflush = r->op == REQUEST_WRITE && sim_chance(s, 60);
+	r->sector = sim_random(s, area - length + 1) * s->block;
+	r->sectors = (uint32_t)(length * s->block);
 }
 
-static void pump(struct node *n)
+/* A request that a copy asks for again is a write of its own, with a number of its own. */
+static void put(struct node *n, struct guest_op *op, const struct image_request *r)
 {
 	struct guest *g = &n->guest;
 	struct sim *s = n->sim;
+
+	op->used = true;
+	op->consumed = op->answered = false;
+	op->branch = g->branch;
+	op->order = g->ring.prod;
+	op->put = s->now;
+	op->write = 0;
+	op->sector = r->sector;
+	op->req = (struct request){ .tag = (uint16_t)(op - g->op),
+				    .op = r->op,
+				    .preflush = r->preflush,
+				    .sector = r->sector,
+				    .sectors = r->sectors,
+				    .data = op->data };
+	/* The core sees no overlap; the disks take the sector modulo the volume. */
+	if (sim_is(s, MUTANT_SWAPPED_OVERLAP) && r->op != REQUEST_FLUSH)
+		op->req.sector += sim_between(s, 0, 1000) * s->volume;
+	if (r->op == REQUEST_WRITE) {
+		op->write = oracle_write(s, op->sector, r->sectors);
+		oracle_fill(op->data, op->write, op->sector, r->sectors);
+	}
+	g->ring.slot[g->ring.prod++ % SIM_GUEST_SLOTS] = op->req.tag;
+	sim_note(s, n,
+		 r->op == REQUEST_READ	  ? "guest-read"
+		 : r->op == REQUEST_WRITE ? "guest-write"
+					  : "guest-flush",
+		 op->sector, r->sectors, op->write);
+}
+
+static void kick(struct node *n)
+{
+	if (sim_chance(n->sim, 100))
+		vguest_serve_soon(n);
+	else
+		vguest_serve(n);
+}
+
+static void put_some(struct node *n)
+{
+	struct guest *g = &n->guest;
+	struct image_request r;
 	struct guest_op *op;
 
-	while (n->up && !s->failed && g->attach == ATTACH_ACTIVE && !g->leaving && !g->stalled &&
+	while (!n->sim->failed && g->life == LIFE_RUNNING && g->started && !g->leaving &&
 	       (op = free_slot(g))) {
-		g->stalled = true; /* the resume action may come at once */
-		g->stalled = !replicate_request(n->core, sim_ms(s));
-		node_settle(n);
-		if (g->stalled)
-			return;
-		make(n, op);
-		g->inflight++;
-		sim_note(s, n,
-			 op->req.op == REQUEST_READ    ? "guest-read"
-			 : op->req.op == REQUEST_WRITE ? "guest-write"
-						       : "guest-flush",
-			 op->sector, op->req.sectors, op->write);
-		oracle_submitted(n, op);
-		replicate_submit(n->core, &op->req, sim_ms(s));
-		node_settle(n);
+		draw(n, &r);
+		put(n, op, &r);
+		kick(n);
 		if (g->think)
-			break;
+			return;
 	}
 }
 
-static void pump_event(struct sim *s, struct event *e)
+/* The guest outlives the daemon: its events belong to the domain. */
+static void put_event(struct sim *s, struct event *e)
 {
 	(void)s;
-	pump(e->node);
+	if (e->node->guest.serial == e->a && e->node->guest.attach != ATTACH_NONE)
+		put_some(e->node);
 }
 
-static void pump_in(struct node *n, uint64_t delay)
+static void put_in(struct node *n, uint64_t delay)
 {
-	sim_mortal(sim_in(n->sim, delay, pump_event, n));
+	sim_in(n->sim, delay, put_event, n)->a = n->guest.serial;
+}
+
+static void put_everywhere(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	for (unsigned int i = 0; i < g->depth; i++)
+		if (!g->op[i].used)
+			put_in(n, sim_random(n->sim, g->think + 1));
+}
+
+static void draw_habits(struct guest *g, struct sim *s)
+{
+	bool lazy = sim_chance(s, s->plan.calm ? 600 : 100);
+
+	g->depth = (unsigned int)sim_between(s, 1, lazy ? 2 : s->plan.calm ? 4 : SIM_GUEST_SLOTS);
+	g->think = sim_chance(s, 50) ? 0 : sim_between(s, 1, lazy ? 1500 : 60) * SIM_MS;
+	if (lazy && !g->think)
+		g->think = SIM_SECOND;
+}
+
+void vguest_connected(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	if (!g->started) {
+		g->started = true;
+		draw_habits(g, n->sim);
+		for (unsigned int i = 0; i < g->image.count; i++)
+			put(n, &g->op[i], &g->image.request[i]);
+		if (g->depth < g->image.count)
+			g->depth = g->image.count;
+		put_everywhere(n);
+	}
+	vguest_serve_soon(n); /* a request may have been queued before the port was bound */
+}
+
+static void seen(struct node *n, struct guest_op *op)
+{
+	op->used = op->answered = false;
+	n->guest.answered++;
+	put_in(n, sim_random(n->sim, n->guest.think + 1));
+}
+
+/* ---- suspended, copied, resumed ---- */
+
+static const struct guest_op *next_unanswered(const struct guest *g, const struct guest_op *last)
+{
+	const struct guest_op *next = NULL;
+
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++) {
+		const struct guest_op *op = &g->op[i];
+
+		if (op->used && (!last || op->order > last->order) && (!next || op->order < next->order))
+			next = op;
+	}
+	return next;
+}
+
+void vguest_suspend(struct node *n, struct image *out)
+{
+	struct guest *g = &n->guest;
+
+	g->life = LIFE_SUSPENDED;
+	g->suspended_at = n->sim->now;
+	*out = (struct image){ .vm = g->vm,
+			       .branch = g->branch,
+			       .fresh_starts = n->sim->history.fresh_starts };
+	for (const struct guest_op *op = next_unanswered(g, NULL); op; op = next_unanswered(g, op))
+		out->request[out->count++] = (struct image_request){ op->req.op, op->req.preflush, op->sector,
+								     op->req.sectors };
+	sim_note(n->sim, n, "suspended", g->branch, out->count, g->inflight);
 }
 
 void vguest_resume(struct node *n)
 {
 	struct guest *g = &n->guest;
+	struct sim *s = n->sim;
 
-	if (!g->stalled)
+	s->history.branch[g->branch].resumed = true;
+	g->branch = lineage_branch(s, g->branch);
+	s->history.branch[g->branch].in_place = true;
+	g->life = LIFE_RUNNING;
+	g->running_at = s->now;
+	sim_note(s, n, "resumed", g->branch, 0, 0);
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
+		if (g->op[i].answered)
+			seen(n, &g->op[i]);
+	put_everywhere(n);
+}
+
+void vguest_gone(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
+		if (!g->op[i].consumed)
+			g->op[i].used = false;
+	g->ring = (struct ring){ 0 };
+}
+
+/* ---- the backend ---- */
+
+static uint32_t end_of(const struct node *n)
+{
+	const struct ring *r = &n->guest.ring;
+
+	return r->held && !sim_is(n->sim, MUTANT_HOLD_IGNORED) ? r->mark : r->prod;
+}
+
+bool vguest_waits(const struct node *n)
+{
+	return n->guest.ring.cons != end_of(n);
+}
+
+bool vguest_quiet(const struct node *n)
+{
+	const struct ring *r = &n->guest.ring;
+
+	return !r->attached || (r->held && r->prod == r->mark && r->cons == r->mark && !n->guest.inflight);
+}
+
+static void consume(struct node *n)
+{
+	struct guest *g = &n->guest;
+	struct guest_op *op = &g->op[g->ring.slot[g->ring.cons++ % SIM_GUEST_SLOTS]];
+
+	op->consumed = true;
+	op->at = n->sim->now;
+	g->inflight++;
+	sim_note(n->sim, n, "consumed", op->sector, op->req.sectors, op->write);
+	oracle_submitted(n, op);
+	replicate_submit(n->core, &op->req, sim_ms(n->sim));
+	node_settle(n);
+}
+
+static bool may_consume(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	if (n->stopping || g->stalled)
+		return false;
+	g->stalled = !replicate_request(n->core, sim_ms(n->sim));
+	node_settle(n);
+	return !g->stalled;
+}
+
+static void report_resumed(struct node *n)
+{
+	struct ring *r = &n->guest.ring;
+
+	if (!r->held || r->told || r->prod == r->mark)
 		return;
-	g->stalled = false;
-	for (unsigned int i = g->inflight; i < g->depth; i++)
-		pump_in(n, sim_random(n->sim, 100));
+	if (sim_is(n->sim, MUTANT_HOLD_IGNORED) && n->status.attachment == ATTACHMENT_ACTIVE)
+		return;
+	r->told = true;
+	if (sim_is(n->sim, MUTANT_RESUMED_UNREPORTED))
+		return;
+	sim_note(n->sim, n, "beyond-mark", r->mark, r->prod, 0);
+	replicate_resumed(n->core, sim_ms(n->sim));
+	node_settle(n);
+}
+
+void vguest_serve(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	if (!n->up || !g->ring.attached)
+		return;
+	while (!n->sim->failed && vguest_waits(n) && may_consume(n))
+		consume(n);
+	report_resumed(n);
+	if (g->record.held && !sim_is(n->sim, MUTANT_QUIET_UNREPORTED)) {
+		replicate_quiet(n->core, sim_ms(n->sim));
+		node_settle(n);
+	}
+}
+
+static void serve_event(struct sim *s, struct event *e)
+{
+	(void)s;
+	vguest_serve(e->node);
+}
+
+void vguest_serve_soon(struct node *n)
+{
+	sim_mortal(sim_in(n->sim, sim_random(n->sim, 100), serve_event, n));
+}
+
+void vguest_look(struct node *n)
+{
+	n->guest.stalled = false;
+	vguest_serve_soon(n);
 }
 
 void vguest_completed(struct node *n, struct guest_op *op, int rc)
@@ -112,7 +318,7 @@ void vguest_completed(struct node *n, struct guest_op *op, int rc)
 	struct sim *s = n->sim;
 
 	sim_note(s, n, "guest-answer", op->sector, op->req.sectors, op->write);
-	if (!op->used) {
+	if (!op->used || !op->consumed) {
 		sim_violate(s, ORACLE_CONTRACT, "node %d: a guest request was completed twice", n->index);
 		return;
 	}
@@ -120,276 +326,13 @@ void vguest_completed(struct node *n, struct guest_op *op, int rc)
 		rc = -EIO;
 	oracle_completed(n, op, rc);
 	memset(op->data, 0xda, SIM_REQUEST_BYTES);
-	op->used = false;
+	op->consumed = false;
 	g->inflight--;
-	g->answered++;
 	s->guest_ops++;
-	pump_in(n, sim_random(s, g->think + 1));
-}
-
-/* ---- attach and detach ---- */
-
-static void bound_event(struct sim *s, struct event *e)
-{
-	struct guest *g = &e->node->guest;
-
-	if ((g->attach == ATTACH_CLAIMING || g->next) && g->claims == e->a)
-		sim_violate(s, ORACLE_LIVENESS, "node %d: a claim was not answered within its bound of %u ms",
-			    e->node->index, e->node->cfg.claim_timeout_ms);
-}
-
-static bool witness(const struct node *n)
-{
-	const struct node *peer = node_peer(n);
-
-	return vnet_whole(n->sim) && n->status.connection == CONNECTION_CONNECTED &&
-	       peer->status.connection == CONNECTION_CONNECTED && n->up && peer->up && !n->stopping &&
-	       peer->guest.attach == ATTACH_ACTIVE;
-}
-
-void vguest_disturbed(struct sim *s)
-{
-	for (int i = 0; i < SIM_NODES; i++)
-		s->node[i].guest.witnessed = s->node[i].guest.fair = false;
-}
-
-static bool fair(const struct node *n)
-{
-	const struct node *peer = node_peer(n);
-
-	return vnet_whole(n->sim) && n->up && peer->up && !n->stopping && !peer->stopping &&
-	       !n->sim->plan.slow && n->status.connection == CONNECTION_CONNECTED &&
-	       peer->status.connection == CONNECTION_CONNECTED && !peer->guest.next &&
-	       (peer->guest.attach == ATTACH_NONE || peer->guest.attach == ATTACH_RELEASING);
-}
-
-static void claimant_make(struct claimant *c, const char *who)
-{
-	*c = (struct claimant){ .incoming = false };
-	snprintf(c->who, sizeof(c->who), "%s", who);
-}
-
-static void ask(struct node *n, char *who, size_t size)
-{
-	struct guest *g = &n->guest;
-	struct sim *s = n->sim;
-	struct claimant c;
-	struct event *e;
-
-	g->claims++;
-	s->totals->claims++;
-	node_peer(n)->guest.fair = false;
-	snprintf(who, size, "guest web%d-%u", n->index, ++g->serial);
-	e = sim_in(s, (n->cfg.claim_timeout_ms + 10) * SIM_MS, bound_event, n);
-	e->a = g->claims;
-	sim_mortal(e);
-	sim_note(s, n, "claim", g->claims, g->witnessed, n->cfg.claim_timeout_ms);
-	claimant_make(&c, who);
-	replicate_claim(n->core, &c, sim_ms(s));
-	node_settle(n);
-}
-
-void vguest_claim(struct node *n)
-{
-	struct guest *g = &n->guest;
-
-	g->attach = ATTACH_CLAIMING;
-	g->leaving = g->stalled = false;
-	g->claim_rc = 0;
-	g->witnessed = witness(n);
-	g->fair = fair(n);
-	ask(n, g->who, sizeof(g->who));
-}
-
-/* The disk is attached again before the last guest's requests are finished. */
-static void claim_next(struct node *n)
-{
-	n->guest.next = true;
-	n->guest.witnessed = n->guest.fair = false;
-	ask(n, n->guest.next_who, sizeof(n->guest.next_who));
-}
-
-void vguest_claimed(struct node *n, int rc, const char *why)
-{
-	struct guest *g = &n->guest;
-
-	sim_note(n->sim, n, "claimed", (uint64_t)-rc, g->attach, 0);
-	sim_say(n->sim, n, "claimed", why ? why : "");
-	if (g->busy_asked) {
-		g->busy_asked = false;
-		if (rc != -EBUSY || !why || !*why)
-			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim got error %d", n->index,
-				    rc);
-		return;
-	}
-	if (g->attach == ATTACH_RELEASING) {
-		if (!rc || !why || !*why)
-			sim_violate(n->sim, ORACLE_CONTRACT, "node %d: claimed(%d) during a release",
-				    n->index, rc);
-		g->next = false; /* cancelled, or too late */
-		return;
-	}
-	if (g->attach != ATTACH_CLAIMING) {
-		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: claimed() without a claim", n->index);
-		return;
-	}
-	oracle_claimed(n, rc, why);
-	g->claim_rc = rc;
-	g->attach = rc ? ATTACH_NONE : ATTACH_CLAIMED;
-	if (rc)
-		n->sim->totals->refused++;
+	if (g->attach != ATTACH_RELEASING && g->life == LIFE_SUSPENDED)
+		op->answered = true;
 	else
-		n->sim->totals->granted++;
-}
-
-static void activate(struct node *n)
-{
-	n->guest.attach = ATTACH_ACTIVATING;
-	sim_note(n->sim, n, "activate", 0, 0, 0);
-	replicate_activate(n->core, n->guest.who, false, sim_ms(n->sim));
-	node_settle(n);
-}
-
-void vguest_activated(struct node *n, int rc, const char *why)
-{
-	struct guest *g = &n->guest;
-	struct sim *s = n->sim;
-
-	sim_say(s, n, "activated", why ? why : "");
-	if (g->attach == ATTACH_RELEASING)
-		return;
-	if (g->attach != ATTACH_ACTIVATING || (rc && (!why || !*why))) {
-		sim_violate(s, ORACLE_CONTRACT, "node %d: activated(%d) unasked or without words", n->index,
-			    rc);
-		return;
-	}
-	if (rc) {
-		g->attach = ATTACH_CLAIMED; /* to be released */
-		g->leaving = true;
-		return;
-	}
-	s->totals->activations++;
-	g->attach = ATTACH_ACTIVE;
-	g->depth = (unsigned int)sim_between(s, 1, SIM_GUEST_SLOTS);
-	g->think = sim_chance(s, 50) ? 0 : sim_between(s, 1, 60) * SIM_MS;
-	g->lifetime = (unsigned int)sim_between(s, 1, 60);
-	for (unsigned int i = 0; i < g->depth; i++)
-		pump_in(n, sim_random(s, g->think + 1));
-}
-
-void vguest_release(struct node *n)
-{
-	struct guest *g = &n->guest;
-
-	g->attach = ATTACH_RELEASING;
-	node_peer(n)->guest.witnessed = false;
-	sim_note(n->sim, n, "release", g->inflight, 0, 0);
-	replicate_release(n->core, sim_ms(n->sim));
-	node_settle(n);
-}
-
-void vguest_released(struct node *n)
-{
-	struct guest *g = &n->guest;
-
-	sim_note(n->sim, n, "released", g->inflight, 0, 0);
-	if (g->attach != ATTACH_RELEASING || g->inflight)
-		sim_violate(n->sim, ORACLE_CONTRACT,
-			    "node %d: released() unasked or with %u requests in flight", n->index,
-			    g->inflight);
-	g->idle_since = n->sim->now;
-	g->attach = g->next ? ATTACH_CLAIMING : ATTACH_NONE;
-	g->leaving = g->next && n->sim->plan.stopped;
-	g->stalled = false;
-	if (g->next)
-		memcpy(g->who, g->next_who, sizeof(g->who));
-	g->next = false;
-}
-
-/* Shut down (after its last answer), or destroyed with whatever is in flight. */
-void vguest_leave(struct node *n, bool destroy)
-{
-	struct guest *g = &n->guest;
-
-	g->leaving = true;
-	if (destroy && g->attach != ATTACH_NONE && g->attach != ATTACH_RELEASING)
-		vguest_release(n);
-}
-
-static void ask_twice(struct node *n)
-{
-	struct claimant c;
-
-	n->guest.busy_asked = true;
-	claimant_make(&c, "guest other (a second start)");
-	replicate_claim(n->core, &c, sim_ms(n->sim));
-	if (n->guest.busy_asked)
-		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: a second claim was not answered at once",
-			    n->index);
-	n->guest.busy_asked = false;
-	node_settle(n);
-}
-
-static void manage(struct node *n)
-{
-	struct guest *g = &n->guest;
-	struct sim *s = n->sim;
-	enum attach there = node_peer(n)->guest.attach;
-	unsigned int wish = there == ATTACH_NONE ? 400 : there == ATTACH_RELEASING ? 200 : 20;
-
-	switch (g->attach) {
-	case ATTACH_NONE:
-		if (!s->plan.stopped && sim_chance(s, wish))
-			vguest_claim(n);
-		break;
-	case ATTACH_CLAIMING:
-		if (g->leaving || (!s->plan.stopped && sim_chance(s, 10)))
-			vguest_release(n);
-		break;
-	case ATTACH_CLAIMED:
-		if (g->leaving || (!s->plan.stopped && sim_chance(s, 150)))
-			vguest_release(n);
-		else if (sim_chance(s, 500))
-			activate(n);
-		break;
-	case ATTACH_ACTIVATING:
-		if (!s->plan.stopped && sim_chance(s, 10))
-			vguest_release(n);
-		break;
-	case ATTACH_ACTIVE:
-		if (g->leaving && !g->inflight)
-			vguest_release(n);
-		else if (!g->leaving && !s->plan.stopped && (!g->lifetime || !--g->lifetime))
-			vguest_leave(n, sim_chance(s, 300));
-		else if (!s->plan.stopped && sim_chance(s, 5))
-			ask_twice(n);
-		break;
-	case ATTACH_RELEASING:
-		if (!s->plan.stopped && !g->next && sim_chance(s, 100))
-			claim_next(n);
-		break;
-	}
-}
-
-static void manage_event(struct sim *s, struct event *e)
-{
-	manage(e->node);
-	sim_mortal(sim_in(s, sim_between(s, 1, 80) * SIM_MS, manage_event, e->node));
-}
-
-void vguest_start(struct node *n)
-{
-	sim_mortal(sim_in(n->sim, sim_between(n->sim, 1, 200) * SIM_MS, manage_event, n));
-}
-
-void vguest_died(struct node *n)
-{
-	struct guest *g = &n->guest;
-
-	vguest_disturbed(n->sim);
-	g->attach = ATTACH_NONE;
-	g->inflight = 0;
-	g->leaving = g->stalled = g->next = false;
-	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
-		g->op[i].used = false;
+		seen(n, op);
+	if (g->record.held)
+		vguest_serve_soon(n); /* the ring may be quiet */
 }

@@ -13,7 +13,10 @@
 
 #include "tests/sim/sim.h"
 
+#define LATE (100 * SIM_MS)
+
 struct flight {
+	uint64_t sent;
 	struct request *req; /* until departure */
 	uint8_t head[WIRE_HEADER + WIRE_BODY_MAX];
 	size_t head_length;
@@ -32,7 +35,7 @@ static struct connection *find(struct sim *s, uint64_t id)
 
 static void count(struct sim *s, enum packet_type type, bool delivered)
 {
-	if ((unsigned int)type < 32)
+	if ((unsigned int)type <= PACKET_ENDED)
 		(delivered ? s->totals->delivered : s->totals->lost)[type]++;
 }
 
@@ -70,6 +73,7 @@ static void arrive_event(struct sim *s, struct event *e)
 		sim_note(s, n, "packet-lost", f->type, e->a, 0);
 		return;
 	}
+	s->totals->late[f->type] += s->now - f->sent > LATE;
 	sim_note(s, n, packet_name(f->type), e->a, f->payload, 0);
 	if (receive(n, c, f))
 		plan_point(n, POINT_RECEIVED, f->type);
@@ -106,28 +110,134 @@ static void depart_event(struct sim *s, struct event *e)
 	e->p = f;
 }
 
-/* Planted bugs in what is sent. */
+/* ---- planted bugs in what is sent ---- */
+
+static void forge_give(struct node *n, struct packet *p)
+{
+	p->type = PACKET_GIVE;
+	p->give = (struct packet_give){ .epoch = n->meta.durable.epoch + 1,
+					.base = n->meta.durable.base,
+					.gen = n->meta.durable.gen };
+}
+
 static bool perverted(struct node *n, struct packet *p)
 {
 	struct sim *s = n->sim;
 
 	if (sim_is(s, MUTANT_DROPPED_ACK) && p->type == PACKET_ACK && sim_chance(s, 20))
 		return true;
-	if (sim_is(s, MUTANT_FORGED_GIVE) && p->type == PACKET_WANT_REFUSE) {
-		p->type = PACKET_GIVE;
-		p->give = (struct packet_give){ .epoch = n->meta.durable.epoch + 1,
-						.base = n->meta.durable.base };
+	if (sim_is(s, MUTANT_FORGED_GIVE) && p->type == PACKET_WANT_REFUSE)
+		forge_give(n, p);
+	return sim_is(s, MUTANT_SILENT_END) && (p->type == PACKET_ENDED || p->type == PACKET_COMMIT_REFUSE);
+}
+
+/* The repetition of a packet is the same packet, unless a bug is planted in it. */
+static void pervert_repetition(struct node *n, struct packet *p)
+{
+	if (sim_is(n->sim, MUTANT_RAISED_GIVE) && p->type == PACKET_GIVE)
+		p->give.epoch += 2;
+}
+
+static const struct packet *remembered(const struct connection *c, int side, unsigned int i)
+{
+	return &c->last[side][i % VNET_REMEMBERED];
+}
+
+/* An answer of long ago, as if it were to the last question. */
+static void pervert_grant(const struct connection *c, int side, struct packet *p)
+{
+	for (unsigned int i = 0; i < VNET_REMEMBERED && p->type == PACKET_RESERVE_REFUSE; i++) {
+		uint64_t nonce = p->refuse.nonce;
+
+		if (remembered(c, side, i)->type != PACKET_GRANT)
+			continue;
+		*p = *remembered(c, side, i);
+		p->grant.nonce = nonce;
 	}
-	return false;
+}
+
+/* ---- sending ---- */
+
+static bool of_handover(enum packet_type type)
+{
+	return type >= PACKET_WANT && type != PACKET_PAIR;
+}
+
+static void depart(struct node *n, struct connection *c, const struct packet *p, struct request *req)
+{
+	struct sim *s = n->sim;
+	uint32_t payload = p->type == PACKET_DATA ? p->payload : 0;
+	struct flight *f = sim_memory(1, sizeof(*f) + payload);
+	struct event *e;
+
+	f->sent = s->now;
+	f->packet = *p;
+	f->payload = payload;
+	f->req = req;
+	f->type = p->type;
+	if (payload)
+		memcpy(f->data, req->data, payload);
+	e = sim_at(s, later(&c->depart[n->index], s->now + sim_random(s, s->net.delay / 4 + 1)), depart_event,
+		   n);
+	e->a = c->id;
+	e->p = f;
+	sim_mortal(e);
+}
+
+static void repeat(struct node *n, struct connection *c, const struct packet *before)
+{
+	struct packet p = *before;
+
+	pervert_repetition(n, &p);
+	n->sim->totals->repeated[p.type]++;
+	sim_say(n->sim, n, "repeat", packet_name(p.type));
+	depart(n, c, &p, NULL);
+}
+
+static void repeat_event(struct sim *s, struct event *e)
+{
+	struct connection *c = find(s, e->a);
+
+	if (!c || c->closing[e->node->index] || e->node->connection != e->a)
+		return;
+	repeat(e->node, c, e->p);
+	if (sim_chance(s, 300))
+		vnet_repeat(e->node);
+}
+
+/* A packet may come again, much later, on its connection. */
+static void repeat_later(struct node *n, struct connection *c, const struct packet *p)
+{
+	struct sim *s = n->sim;
+	struct packet *copy;
+	struct event *e;
+
+	if (s->plan.stopped || !sim_chance(s, sim_is(s, MUTANT_RAISED_GIVE) ? 500 : s->plan.repeat))
+		return;
+	copy = sim_memory(1, sizeof(*copy));
+	*copy = *p;
+	e = sim_in(s, sim_random(s, sim_chance(s, 500) ? 5 * SIM_MS : 600 * SIM_MS), repeat_event, n);
+	e->a = c->id;
+	e->p = copy;
+	sim_mortal(e);
+}
+
+void vnet_repeat(struct node *n)
+{
+	struct connection *c = find(n->sim, n->connection);
+	unsigned int count = c ? c->remembered[n->index] : 0;
+
+	if (!n->up || !count || c->closing[n->index])
+		return;
+	count = count < VNET_REMEMBERED ? count : VNET_REMEMBERED;
+	repeat(n, c, remembered(c, n->index, sim_random(n->sim, count)));
 }
 
 void vnet_send(struct node *n, const struct packet *p, struct request *req)
 {
 	struct sim *s = n->sim;
 	struct connection *c = find(s, n->connection);
-	uint32_t payload = p->type == PACKET_DATA ? p->payload : 0;
-	struct flight *f;
-	struct event *e;
+	struct packet sent = *p;
 
 	if (!c || c->closing[n->index])
 		return;
@@ -136,23 +246,16 @@ void vnet_send(struct node *n, const struct packet *p, struct request *req)
 			    n->index, packet_name(p->type), p->payload);
 		return;
 	}
-	f = sim_memory(1, sizeof(*f) + payload);
-	f->packet = *p;
-	f->payload = payload;
-	f->req = req;
-	if (payload)
-		memcpy(f->data, req->data, payload);
-	if (perverted(n, &f->packet)) {
-		free(f);
+	if (perverted(n, &sent))
 		return;
+	if (sim_is(s, MUTANT_OLD_GRANT))
+		pervert_grant(c, n->index, &sent);
+	depart(n, c, &sent, req);
+	if (of_handover(sent.type)) {
+		c->last[n->index][c->remembered[n->index]++ % VNET_REMEMBERED] = sent;
+		repeat_later(n, c, &sent);
 	}
-	f->type = f->packet.type;
-	e = sim_at(s, later(&c->depart[n->index], s->now + sim_random(s, s->net.delay / 4 + 1)), depart_event,
-		   n);
-	e->a = c->id;
-	e->p = f;
-	sim_mortal(e);
-	plan_point(n, POINT_SENT, f->type);
+	plan_point(n, POINT_SENT, sent.type);
 }
 
 /* ---- the end of a connection ---- */
@@ -178,7 +281,7 @@ static void end(struct sim *s, struct connection *c)
 	if (c->cut)
 		return;
 	c->cut = true;
-	vguest_disturbed(s);
+	vdevice_disturbed(s);
 	for (int i = 0; i < SIM_NODES; i++) {
 		c->carries[i] = sim_chance(s, 400);
 		notice(s, &s->node[i], c->id, sim_random(s, late));
