@@ -96,7 +96,7 @@ migrate_guest() # FROM TO NAME [XL-MIGRATE-OPTION...]
 {
 	local from=$1 to=$2 name=$3 started=$EPOCHREALTIME
 	shift 3
-	timeout 200 "$tests/lab" ssh "$from" "timeout 180 xl migrate $* -s /lab/stream $name dom0_$to" >&2 || return
+	timeout 200 "$tests/lab" ssh "$from" "timeout 180 env ${xl_environment-} xl migrate $* -s /lab/stream $name dom0_$to" >&2 || return
 	awk "BEGIN { printf \"%.1f\\n\", $EPOCHREALTIME - $started }"
 }
 

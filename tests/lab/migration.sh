@@ -27,9 +27,9 @@ start_writing_guest() # DISK...
 	start_file_writer 1 g1 xvda2
 }
 
-migration_fails() # FROM TO NAME [XL-MIGRATE-OPTION...]: xl's words are kept in $xl_said
+migration_fails() # FROM TO NAME [XL-MIGRATE-OPTION...]: without migrate-check; xl's words are kept in $xl_said
 {
-	xl_said=$(DRBDX_NO_MIGRATE_CHECK=1 migrate_guest "$@" 2>&1) && fail "the migration succeeded: $xl_said"
+	xl_said=$(xl_environment=DRBDX_NO_MIGRATE_CHECK=1 migrate_guest "$@" 2>&1) && fail "the migration succeeded: $xl_said"
 	echo "$xl_said"
 }
 
