@@ -260,6 +260,7 @@ static void exec_script(const struct disk *d, const char *script, const char *ac
 static int run_script(const struct disk *d, const char *action)
 {
 	char *script = script_path(d);
+	int64_t begin = now_ms();
 	sigset_t chld, old;
 	int status = -1;
 	pid_t pid;
@@ -278,8 +279,9 @@ static int run_script(const struct disk *d, const char *action)
 	if (status == -1)
 		fprintf(stderr, "libxl: killing execution of %s %s because of timeout\n", script, action);
 	else if (status)
-		fprintf(stderr, "libxl: %s %s exited with error status %d\n", script, action,
-			WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+		fprintf(stderr, "libxl: %s %s exited with error status %d after %lld ms\n", script, action,
+			WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
+			(long long)(now_ms() - begin));
 	free(script);
 	return status ? 1 : 0;
 }
