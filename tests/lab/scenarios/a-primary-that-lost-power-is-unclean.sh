@@ -23,7 +23,8 @@ for host in 1 2; do
 done
 step "the way out, as status says it"
 on_both 'backend-ctl down all'
-on 1 'dd of=/dev/vg0/my-domu-disk bs=1M conv=fsync status=none' <"$(lab disk-image 2 my-domu-disk)"
+# A quarter of a GiB through an emulated ssh takes a while.
+timeout 240 "$tests/lab" ssh 1 'dd of=/dev/vg0/my-domu-disk bs=1M conv=fsync status=none' <"$(lab disk-image 2 my-domu-disk)"
 on_both 'backend-ctl create-md --assume-clean --force my-domu-disk && backend-ctl up all'
 wait_connected my-domu-disk
 assert_same_volumes my-domu-disk
