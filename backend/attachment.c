@@ -14,7 +14,7 @@
 #include "backend/log.h"
 
 #define RECORD_PATH "/run/drbdx/minor-%u.attachment"
-#define RECORD_VERSION 1
+#define RECORD_VERSION 3 /* the first that was released: a later one goes on reading it */
 
 static void path_of(unsigned int minor, const char *suffix, char *out, size_t size)
 {
@@ -23,18 +23,18 @@ static void path_of(unsigned int minor, const char *suffix, char *out, size_t si
 
 static int scan(FILE *f, struct attachment_record *a)
 {
-	unsigned int version, handed_over, stale, drained, held;
+	unsigned int version, handed_over, stale, held, known;
 	int n = fscanf(f,
 		       "version %u domid %" SCNu32 " served %" SCNu64 " reserved %" SCNx64
-		       " handed_over %u stale %u drained %u held %u mark %" SCNu32,
-		       &version, &a->domid, &a->core.served, &a->core.reserved, &handed_over, &stale, &drained,
-		       &held, &a->mark);
+		       " handed_over %u stale %u held %u mark %" SCNu32 " confirmed %" SCNu64 " known %u",
+		       &version, &a->domid, &a->core.served, &a->core.reserved, &handed_over, &stale,
+		       &held, &a->mark, &a->core.confirmed, &known);
 
-	if (n != 9 || version != RECORD_VERSION)
+	if (n != 10 || version != RECORD_VERSION)
 		return -EINVAL;
 	a->core.handed_over = handed_over;
 	a->core.stale = stale;
-	a->drained = drained;
+	a->core.known = known;
 	a->held = held;
 	return 0;
 }
@@ -49,11 +49,11 @@ int attachment_read(unsigned int minor, struct attachment_record *out)
 	path_of(minor, "", path, sizeof(path));
 	f = fopen(path, "re");
 	if (!f)
-		return errno == ENOENT ? -ENOENT : -errno;
+		return -errno;
 	rc = scan(f, out);
 	fclose(f);
 	if (rc)
-		log_warn(NULL, "%s is not a record of this version: ignored", path);
+		log_warn(NULL, "%s is not a record that this drbdxd knows (version %d): ignored", path, RECORD_VERSION);
 	return rc;
 }
 
@@ -66,9 +66,9 @@ static int print(const char *path, const struct attachment_record *a)
 		return -errno;
 	ok = fprintf(f,
 		     "version %u domid %" PRIu32 " served %" PRIu64 " reserved %" PRIx64
-		     " handed_over %d stale %d drained %d held %d mark %" PRIu32 "\n",
+		     " handed_over %d stale %d held %d mark %" PRIu32 " confirmed %" PRIu64 " known %d\n",
 		     RECORD_VERSION, a->domid, a->core.served, a->core.reserved, a->core.handed_over,
-		     a->core.stale, a->drained, a->held, a->mark) > 0;
+		     a->core.stale, a->held, a->mark, a->core.confirmed, a->core.known) > 0;
 	if (fclose(f) || !ok)
 		return errno ? -errno : -EIO;
 	return 0;
@@ -86,21 +86,36 @@ void attachment_write(unsigned int minor, const struct attachment_record *record
 		rc = -errno;
 	if (!rc)
 		return;
-	log_error(NULL, "%s cannot be written (%s): after the next start of drbdxd, domain %" PRIu32 " has to be started anew",
-		  path, strerror(-rc), record->domid);
+	if (record->domid)
+		log_error(NULL,
+			  "%s cannot be written (%s): after the next start of drbdxd, domain %" PRIu32 " has to be started anew",
+			  path, strerror(-rc), record->domid);
+	else
+		log_error(NULL, "%s cannot be written (%s): after the next start of drbdxd, no guest starts without the partner",
+			  path, strerror(-rc));
 	unlink(next);
 	unlink(path);
 }
 
-void attachment_forget(unsigned int minor)
+struct attachment attachment_of_host(const struct attachment *core)
 {
+	return (struct attachment){ .confirmed = core->confirmed, .known = core->known };
+}
+
+void attachment_forget(unsigned int minor, const struct attachment *core)
+{
+	const struct attachment_record record = { .core = attachment_of_host(core) };
 	char path[64];
 
+	if (core->confirmed || core->known) {
+		attachment_write(minor, &record);
+		return;
+	}
 	path_of(minor, "", path, sizeof(path));
 	unlink(path);
 }
 
-bool attachment_may_go_on(const struct attachment_record *record)
+bool attachment_needs_table(const struct attachment_record *record)
 {
-	return !record->core.served || record->drained || record->core.handed_over || record->core.stale;
+	return record->core.served && !record->core.handed_over && !record->core.stale;
 }

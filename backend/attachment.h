@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * attachment.h: what a later daemon must know of a guest's attachment: one small file a resource, in /run.
+ * attachment.h: what a later daemon must know of a guest's attachment, and of the token: one small file a resource, in
+ * /run.
  *
  * It outlives the daemon and dies with the host, as the guest and its ring do (docs/HANDOVER.md, section 2).
  */
@@ -13,11 +14,8 @@
 #include "backend/replicate.h"
 
 struct attachment_record {
-	uint32_t domid;
+	uint32_t domid; /* 0: no guest is attached; of `core` only what attachment_of_host() keeps counts */
 	struct attachment core;
-	/* an orderly stop left nothing unanswered in the ring; a killed daemon leaves this false, and which
-	 * slots it had executed cannot be told from the ring, so that ring is never served again */
-	bool drained;
 	bool held; /* the ring is held: nothing beyond `mark` (free-running, as req_prod) may be consumed */
 	uint32_t mark;
 };
@@ -26,9 +24,12 @@ struct attachment_record {
  * (logged). A record that cannot be written is logged and is not there: the guest has to be started anew. */
 int attachment_read(unsigned int minor, struct attachment_record *out);
 void attachment_write(unsigned int minor, const struct attachment_record *record);
-void attachment_forget(unsigned int minor);
+/* The guest is gone; what is not of an attachment stays. */
+void attachment_forget(unsigned int minor, const struct attachment *core);
+/* What is not of an attachment: confirmed and known. */
+struct attachment attachment_of_host(const struct attachment *core);
 
-/* Whether the ring that it was about may be served on by another daemon. */
-bool attachment_may_go_on(const struct attachment_record *record);
+/* Whether something may be unanswered in the ring: then the table of requests in flight says what (inflight.h). */
+bool attachment_needs_table(const struct attachment_record *record);
 
 #endif

@@ -92,26 +92,25 @@ static int open_exclusively(const char *path, const struct stat *st, struct clai
 		rc = -errno;
 		snprintf(why, why_size,
 			 rc == -EBUSY
-				 ? "%s is in use: it is mounted, belongs to another program, or the last "
-				   "writes of an earlier drbdxd are not over"
+				 ? "%s is in use: it is mounted, belongs to another program (see lsblk, fuser -v), or the last "
+				   "writes of an earlier drbdxd are not over (wait)"
 			 : rc == -EINVAL
 				 ? "%s does not support direct I/O (O_DIRECT): use a block device or a file "
 				   "on another file system"
-				 : "%s cannot be opened: %s",
+				 : "%s cannot be opened: %s: correct that, or the configuration",
 			 path, strerror(-rc));
 		return rc;
 	}
 	if (S_ISREG(st->st_mode) && flock(c->fd, LOCK_EX | LOCK_NB)) {
 		rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
 		snprintf(why, why_size,
-			 "%s is in use by another program, or the last writes of "
-			 "an earlier drbdxd are not over",
+			 "%s is in use by another program (see fuser -v), or the last writes of an earlier drbdxd are not over (wait)",
 			 path);
 		return rc;
 	}
 	rc = measure(c, st);
 	if (rc)
-		snprintf(why, why_size, "%s: its size or block size cannot be used: %s", path, strerror(-rc));
+		snprintf(why, why_size, "%s: its size or block size cannot be used: %s: use another device", path, strerror(-rc));
 	return rc;
 }
 
@@ -149,18 +148,18 @@ int claim_open(const char *path, bool shared, struct claim *out, char *why, size
 	out->fd = -1;
 	if (stat(path, &st)) {
 		rc = -errno;
-		snprintf(why, why_size, "%s: %s", path, strerror(-rc));
+		snprintf(why, why_size, "%s: %s: create or activate it (vgchange -ay), or correct the configuration", path, strerror(-rc));
 		return rc;
 	}
 	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode)) {
-		snprintf(why, why_size, "%s is neither a block device nor a file", path);
+		snprintf(why, why_size, "%s is neither a block device nor a file: correct the configuration", path);
 		return -ENOTBLK;
 	}
 	pthread_mutex_lock(&lock);
 	h = find(&st);
 	if (h && !(h->shared && shared)) {
 		rc = -EBUSY;
-		snprintf(why, why_size, "%s is in use by another resource of this host", path);
+		snprintf(why, why_size, "%s is in use by another resource of this host: correct the configuration", path);
 	} else if (h) {
 		h->users++;
 		*out = h->claim;

@@ -49,7 +49,7 @@ struct exchange {		   /* a request that is being answered later */
 	struct client *client;	   /* NULL: the client has left */
 	char path[PATH_MAX_BYTES]; /* add: the device */
 	json_t *document;	   /* status: what is there so far */
-	size_t waiting; /* status: resources that have not answered, plus one while they are being asked */
+	size_t waiting;		   /* status: resources that have not answered, plus one while they are being asked */
 	LIST_ENTRY(exchange) link;
 };
 
@@ -150,7 +150,11 @@ static const char *error_code(int rc)
 	case -EINVAL:
 	case -EOPNOTSUPP: return "invalid";
 	case -ENOENT: return "unknown";
-	case -EBUSY: case -EPERM: case -EACCES: return "refused";
+	case -EBUSY: case -EPERM: case -EACCES: case -EAGAIN: case -EEXIST: case -EISCONN: case -ENOTCONN:
+		return "refused";
+	case -EALREADY: return "adding";
+	case -ETXTBSY: return "primary";
+	case -ENODATA: return "worse";
 	case -ESHUTDOWN: return "stopping";
 	default: return "failed";
 	}
@@ -159,7 +163,7 @@ static const char *error_code(int rc)
 static json_t *outcome(int rc, const char *why)
 {
 	if (!rc)
-		return success();
+		return why && *why ? json_pack("{s:b, s:o}", "ok", 1, "note", control_text(why)) : success();
 	return failure(error_code(rc), why && *why ? why : strerror(abs(rc)));
 }
 
@@ -336,6 +340,8 @@ static bool is_known(struct control *ctl, const char *name)
 	return false;
 }
 
+static const char unknown_words[] = "no resource of that name is configured on this host: 'backend-ctl check' lists those that are";
+
 static void verb_down(struct control *ctl, struct client *c, json_t *request)
 {
 	const char *name = need_string(c, request, "resource");
@@ -344,12 +350,99 @@ static void verb_down(struct control *ctl, struct client *c, json_t *request)
 	if (!name)
 		return;
 	if (!is_known(ctl, name)) {
-		client_reply(c, failure("unknown", "no resource of that name is configured on this host"));
+		client_reply(c, failure("unknown", unknown_words));
 		return;
 	}
 	x = exchange_new(ctl, c);
 	if (x)
 		daemon_down(ctl->daemon, name, plain_replied, x);
+}
+
+/* What a person asks of a running resource's core. `needs`: a member that must be true, since without it the verb
+ * says something that is not there: `instead` says what is. */
+static const struct command_verb {
+	const char *name;
+	enum command command;
+	const char *needs, *instead;
+} command_verbs[] = {
+	{ "primary", COMMAND_PROMOTE, "force",
+	  "the role follows the guest: the node on which it is started becomes Primary by itself; only \"force\" is to be asked "
+	  "for" },
+	{ "outdate", COMMAND_OUTDATE, NULL, NULL },
+	{ "invalidate", COMMAND_INVALIDATE, NULL, NULL },
+	{ "invalidate-remote", COMMAND_INVALIDATE_REMOTE, NULL, NULL },
+	{ "new-current-uuid", COMMAND_CLEAR_BITMAP, "clear_bitmap",
+	  "only with \"clear_bitmap\": both volumes are the same" },
+	{ "connect", COMMAND_DISCARD, "discard_my_data",
+	  "a resource that is up connects by itself; only \"discard_my_data\" is to be asked for" },
+	{ "detach", COMMAND_DETACH, NULL, NULL },
+	{ "suspend-io", COMMAND_SUSPEND_IO, NULL, NULL },
+	{ "resume-io", COMMAND_RESUME_IO, NULL, NULL },
+	{ "pause-sync", COMMAND_PAUSE_SYNC, NULL, NULL },
+	{ "resume-sync", COMMAND_RESUME_SYNC, NULL, NULL },
+};
+
+static const struct command_verb *find_command(json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "verb"));
+
+	for (size_t i = 0; i < sizeof(command_verbs) / sizeof(command_verbs[0]); i++)
+		if (!strcmp(command_verbs[i].name, name))
+			return &command_verbs[i];
+	return NULL;
+}
+
+/* The member "resource" of a resource that is up; otherwise the client has its answer. */
+static struct resource *need_running(struct control *ctl, struct client *c, json_t *request)
+{
+	const char *name = need_string(c, request, "resource");
+	struct resource *running = name ? daemon_find(ctl->daemon, name) : NULL;
+	char words[200];
+
+	if (!name || running)
+		return running;
+	if (is_known(ctl, name)) {
+		snprintf(words, sizeof(words), "it is down: 'backend-ctl up %.128s' starts it", name);
+		client_reply(c, failure("refused", words));
+	} else {
+		client_reply(c, failure("unknown", unknown_words));
+	}
+	return NULL;
+}
+
+static enum command command_of(const struct command_verb *verb, json_t *request)
+{
+	if (verb->command == COMMAND_DETACH && json_is_true(json_object_get(request, "force")))
+		return COMMAND_DETACH_FORCE;
+	return verb->command;
+}
+
+static void verb_command(struct control *ctl, struct client *c, json_t *request)
+{
+	const struct command_verb *verb = find_command(request);
+	struct resource *running;
+	struct exchange *x;
+
+	if (verb->needs && !json_is_true(json_object_get(request, verb->needs))) {
+		client_reply(c, failure("usage", verb->instead));
+		return;
+	}
+	running = need_running(ctl, c, request);
+	x = running ? exchange_new(ctl, c) : NULL;
+	if (x)
+		resource_command(running, command_of(verb, request), plain_replied, x);
+}
+
+static void verb_attach(struct control *ctl, struct client *c, json_t *request)
+{
+	const char *name = need_string(c, request, "resource");
+	struct exchange *x;
+
+	if (!name || !need_running(ctl, c, request))
+		return;
+	x = exchange_new(ctl, c);
+	if (x)
+		daemon_attach(ctl->daemon, name, plain_replied, x);
 }
 
 /* Another connection that adds this device now: two grants for one device could not be told apart when one of
@@ -385,12 +478,12 @@ static void verb_add(struct control *ctl, struct client *c, json_t *request)
 
 	if (!path)
 		return;
-	if (c->granted[0] || being_added(ctl, c, path)) {
-		client_reply(c, failure("refused",
-					c->granted[0]
-						? "this connection has a device already; send add-done first"
-						: "another block-drbdx is adding this device just now; try "
-						  "again when it has ended"));
+	if (c->granted[0]) {
+		client_reply(c, failure("refused", "this connection has a device already; send add-done first"));
+		return;
+	}
+	if (being_added(ctl, c, path)) {
+		client_reply(c, failure("adding", "another block-drbdx is adding this device just now; try again when it has ended"));
 		return;
 	}
 	x = exchange_new(ctl, c);
@@ -431,7 +524,7 @@ static const struct verb {
 	const char *name;
 	void (*run)(struct control *ctl, struct client *c, json_t *request);
 } verbs[] = {
-	{ "status", verb_status }, { "up", verb_up }, { "down", verb_down },
+	{ "status", verb_status }, { "up", verb_up }, { "down", verb_down }, { "attach", verb_attach },
 	{ "add", verb_add }, { "add-done", verb_add_done }, { "remove", verb_remove },
 };
 
@@ -449,8 +542,14 @@ static void handle_request(struct control *ctl, struct client *c, json_t *reques
 			return;
 		}
 	}
+	if (find_command(request)) {
+		verb_command(ctl, c, request);
+		return;
+	}
 	client_reply(c, failure("usage",
-				"unknown verb; this daemon knows status, up, down, add, add-done, remove"));
+				"unknown verb; this daemon knows status, up, down, attach, detach, primary, outdate, invalidate, "
+				"invalidate-remote, new-current-uuid, connect, suspend-io, resume-io, pause-sync, resume-sync, add, add-done, "
+				"remove"));
 }
 
 static void handle_line(struct control *ctl, struct client *c, const char *line, size_t n)
@@ -579,7 +678,7 @@ static void accept_one(struct control *ctl, int fd)
 			break;
 		return;
 	}
-	turn_away(fd, "failed", "the daemon serves too many control connections already");
+	turn_away(fd, "failed", "drbdxd serves too many control connections already: try again");
 }
 
 static void accept_clients(struct control *ctl)
@@ -618,11 +717,11 @@ static int remove_stale(const struct sockaddr_un *addr, char *why, size_t why_si
 	if (lstat(addr->sun_path, &st))
 		return 0;
 	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(why, why_size, "%s is in the way and is not a socket", addr->sun_path);
+		snprintf(why, why_size, "%s is in the way and is not a socket: remove it", addr->sun_path);
 		return -EEXIST;
 	}
 	if (socket_answers(addr)) {
-		snprintf(why, why_size, "another drbdxd answers on %s", addr->sun_path);
+		snprintf(why, why_size, "another drbdxd answers on %s: stop it (systemctl stop drbdxd), or give another --socket", addr->sun_path);
 		return -EADDRINUSE;
 	}
 	unlink(addr->sun_path);

@@ -12,7 +12,7 @@
 #include "backend/device.h"
 
 #define CONTROL_SOCKET "/run/drbdx/control.sock"
-#define CONTROL_SCHEMA 1
+#define CONTROL_SCHEMA 2
 
 struct daemon_state; /* daemon.h: configuration and running resources */
 struct control;

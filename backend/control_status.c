@@ -100,10 +100,11 @@ static json_t *state_text(const char *name)
 	return json_string(text);
 }
 
-static const char *const connection_names[] = {
-#define X(name, what) [CONNECTION_##name] = #name,
-	CONNECTION_STATES(X)
-#undef X
+/* DRBD's words where it has one for the state. */
+static const char *const connection_names[CONNECTION_STATE_COUNT] = {
+	[CONNECTION_DISCONNECTED] = "Connecting", [CONNECTION_DRAINING] = "Draining",
+	[CONNECTION_HELLO_SENT] = "HelloSent",	  [CONNECTION_SETTLING] = "Settling",
+	[CONNECTION_CONNECTED] = "Connected",	  [CONNECTION_REFUSED] = "StandAlone",
 };
 static const char *const connection_meanings[] = {
 #define X(name, what) [CONNECTION_##name] = what,
@@ -134,18 +135,18 @@ json_t *control_status_add(json_t *document, const struct config_resource *cfg)
 	bool served = !supported_check(cfg, refused, sizeof(refused));
 	json_t *entry;
 
-	entry = json_pack("{s:o, s:o, s:b, s:o, s:n, s:n, s:{s:n, s:n, s:n, s:n, s:o, s:o}, s:{s:n, s:n, "
-			  "s:o, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n,"
-			  " s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:[]}",
+	entry = json_pack("{s:o, s:o, s:b, s:o, s:n, s:n, s:{s:n, s:n, s:n, s:n, s:o, s:o, s:n}, s:{s:n, s:n, "
+			  "s:o, s:n, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n, s:n, s:n,"
+			  " s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:[]}",
 			  "name", control_text(cfg->name), "minor",
 			  self ? json_integer(self->minor) : json_null(), "up", 0, "config_refused",
 			  control_text(served ? NULL : refused), "role", "peer_role", "connection", "state", "meaning",
 			  "age_seconds", "why", "peer_host", control_text(peer ? peer->name : NULL),
-			  "peer_address", address(peer), "disk", "state", "why", "path",
-			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "error",
-			  "peer_disk", "state", "size_bytes", "token", "generations", "superblock_flags",
-			  "reservation", "guest", "frozen", "refused", "hand_over", "in_flight", "counters",
-			  "devices");
+			  "peer_address", address(peer), "protocol_version", "disk", "state", "why", "path",
+			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "error", "hung",
+			  "peer_disk", "state", "size_bytes", "out_of_sync", "resync", "alone", "awaited", "fencing", "io_suspended",
+			  "sync_paused", "activity_log", "token", "generations", "superblock_flags", "reservation", "guest",
+			  "frozen", "failing", "recovery", "refused", "hand_over", "in_flight", "counters", "devices");
 	if (!entry || json_array_append_new(json_object_get(document, "resources"), entry))
 		return NULL;
 	return entry;
@@ -158,12 +159,14 @@ static void fill_connection(json_t *entry, const struct resource_status *st)
 
 	if ((unsigned int)state >= CONNECTION_STATE_COUNT)
 		return;
-	json_object_set_new(connection, "state", state_text(connection_names[state]));
+	json_object_set_new(connection, "state", json_string(connection_names[state]));
 	json_object_set_new(connection, "meaning", json_string(connection_meanings[state]));
 	json_object_set_new(connection, "age_seconds", age_seconds(st->now_ms, st->core.connection_since_ms));
 	json_object_set_new(connection, "why", control_text(st->core.why));
 	if (st->peer_address[0])
 		json_object_set_new(connection, "peer_address", control_text(st->peer_address));
+	if (st->protocol)
+		json_object_set_new(connection, "protocol_version", json_integer(st->protocol));
 	json_object_set_new(entry, "refused",
 			    state == CONNECTION_REFUSED ? control_text(st->core.why) : json_null());
 }
@@ -173,13 +176,6 @@ static bool peer_is_known(const struct replicate_status *core)
 	return core->peer_known &&
 	       (core->connection == CONNECTION_SETTLING || core->connection == CONNECTION_CONNECTED ||
 		core->connection == CONNECTION_REFUSED);
-}
-
-static const char *disk_word(uint32_t flags)
-{
-	if (flags & SB_UNCLEAN)
-		return "Unclean";
-	return flags & SB_CONSISTENT ? "UpToDate" : "Inconsistent";
 }
 
 static void fill_disks(json_t *entry, const struct resource_status *st)
@@ -193,12 +189,82 @@ static void fill_disks(json_t *entry, const struct resource_status *st)
 		json_object_set_new(disk, "size_bytes", count(agreed->sectors * 512));
 		json_object_set_new(disk, "block_size_bytes", count(agreed->block_size));
 	}
+	if (st->hung)
+		json_object_set_new(disk, "hung",
+				    json_pack("{s:o, s:o}", "requests", count(st->hung), "age_seconds", count(st->hung_ms / 1000)));
 	if (st->core.disk_error)
 		json_object_set_new(disk, "error", control_text(strerror(abs(st->core.disk_error))));
-	if (peer_is_known(&st->core)) {
-		json_object_set_new(peer, "state", json_string(disk_word(st->core.peer.flags)));
+	if (st->open)
+		json_object_set_new(peer, "state", json_string(disk_state_name(st->core.peer_disk)));
+	if (peer_is_known(&st->core))
 		json_object_set_new(peer, "size_bytes", count(st->core.peer.offer.sectors * 512));
-	}
+}
+
+static json_t *held(const struct replicate_status *core, uint64_t now_ms)
+{
+	if (!core->held[0])
+		return json_null();
+	return json_pack("{s:o, s:o}", "reason", control_text(core->held), "age_seconds",
+			 age_seconds(now_ms, core->held_since_ms));
+}
+
+/* The speed is the average since the resync began, and so is the estimate; null until there is one. */
+static json_t *resync(const struct replicate_status *core, uint64_t now_ms)
+{
+	uint64_t total = core->sync_total, left = core->out_of_sync < total ? core->out_of_sync : total;
+	uint64_t ms = now_ms > core->sync_since_ms ? now_ms - core->sync_since_ms : 0;
+	uint64_t speed = ms ? (total - left) * 512 * 1000 / ms : 0;
+	bool copying = core->sync == SYNC_STATE_SOURCE || core->sync == SYNC_STATE_TARGET;
+
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "state", sync_state_name(core->sync), "held",
+			 held(core, now_ms), "age_seconds",
+			 count(ms / 1000), "total_bytes", total ? count(total * 512) : json_null(), "done_percent",
+			 total ? json_real((double)((total - left) * 1000 / total) / 10) : json_null(),
+			 "speed_bytes_per_second", copying && speed ? count(speed) : json_null(), "estimate_seconds",
+			 copying && speed ? count((left * 512 + speed - 1) / speed) : json_null());
+}
+
+static json_t *fencing(const struct replicate_status *core, uint64_t now_ms)
+{
+	static const char *const states[FENCE_STATE_COUNT] = { "not_yet", "running", "done", "failed" };
+
+	return json_pack("{s:s, s:o, s:o}", "state", states[core->fence], "age_seconds", age_seconds(now_ms, core->fence_since_ms),
+			 "why", control_text(core->fence_why));
+}
+
+/* The partner is not there: for how long it is waited for, and what then. */
+static json_t *awaited(const struct replicate_status *core)
+{
+	return json_pack("{s:s, s:o, s:s}", "option", core->awaited_degraded ? "degr-wfc-timeout" : "wfc-timeout", "left_seconds",
+			 count((core->awaited_ms + 999) / 1000), "then", core->awaited);
+}
+
+/* What differs, what is being done about it, and how that is remembered. */
+static void fill_marks(json_t *entry, const struct resource_status *st)
+{
+	const struct replicate_status *core = &st->core;
+
+	if (!st->open)
+		return;
+	json_object_set_new(entry, "out_of_sync",
+			    json_pack("{s:o, s:b}", "bytes", count(core->out_of_sync * 512), "certain",
+				      core->out_of_sync_known));
+	if (core->sync != SYNC_STATE_OFF)
+		json_object_set_new(entry, "resync", resync(core, st->now_ms));
+	if (core->alone)
+		json_object_set_new(entry, "alone",
+				    json_pack("{s:o, s:o}", "generation", hex(core->superblock.gen.current),
+					      "age_seconds", age_seconds(st->now_ms, core->connection_since_ms)));
+	if (core->awaited)
+		json_object_set_new(entry, "awaited", awaited(core));
+	if (core->fence != FENCE_NOT_YET)
+		json_object_set_new(entry, "fencing", fencing(core, st->now_ms));
+	json_object_set_new(entry, "io_suspended", json_boolean(core->suspended));
+	json_object_set_new(entry, "sync_paused", json_boolean(core->sync_paused));
+	json_object_set_new(entry, "activity_log",
+			    json_pack("{s:o, s:o, s:o, s:o}", "extents", count(core->superblock.al_extents), "used",
+				      count(core->log_used), "writes", count(core->log_writes), "bitmap_writes",
+				      count(core->bitmap_writes)));
 }
 
 static json_t *flags_list(uint32_t flags)
@@ -210,7 +276,12 @@ static json_t *flags_list(uint32_t flags)
 		{ SB_JUST_CREATED, "just_created" },
 		{ SB_CONSISTENT, "consistent" },
 		{ SB_IN_USE, "in_use" },
-		{ SB_UNCLEAN, "unclean" },
+		{ SB_CRASHED, "crashed" },
+		{ SB_OUTDATED, "outdated" },
+		{ SB_FORCED, "forced" },
+		{ SB_PEER_OUTDATED, "peer_outdated" },
+		{ SB_MIXED, "mixed" },
+		{ SB_FORCED_BY_WAIT, "forced_by_wait" },
 	};
 	json_t *list = json_array();
 
@@ -268,23 +339,43 @@ static void fill_guest(json_t *entry, const struct replicate_status *core, uint6
 					      "age_seconds", age_seconds(now_ms, core->frozen_since_ms)));
 }
 
+static void fill_failing(json_t *entry, const struct replicate_status *core, uint64_t now_ms)
+{
+	if (core->failing[0])
+		json_object_set_new(entry, "failing",
+				    json_pack("{s:o, s:o}", "reason", control_text(core->failing), "age_seconds",
+					      age_seconds(now_ms, core->failing_since_ms)));
+}
+
+/* What an earlier daemon left unanswered. */
+static void fill_recovery(json_t *entry, const struct resource_status *st)
+{
+	if (st->left_requests)
+		json_object_set_new(entry, "recovery",
+				    json_pack("{s:o, s:o}", "requests", count(st->left_requests), "age_seconds",
+					      age_seconds(st->now_ms, st->left_since_ms)));
+}
+
 static void fill_counters(json_t *entry, const struct resource_status *st)
 {
 	const struct replicate_status *core = &st->core;
 
 	json_object_set_new(entry, "in_flight",
-			    json_pack("{s:o, s:o, s:o, s:o, s:o}", "queued", count(core->queued), "local",
+			    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "queued", count(core->queued), "logging",
+				      count(core->logging), "local",
 				      count(core->local_pending), "peer", count(core->peer_pending),
 				      "peer_writes", count(core->peer_writes), "oldest_age_milliseconds",
 				      count(core->oldest_ms)));
 	json_object_set_new(
 		entry, "counters",
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o}}", "reads",
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "reads",
 			  count(core->reads), "writes", count(core->writes), "flushes", count(core->flushes),
 			  "read_bytes", count(core->read_sectors * 512), "written_bytes",
 			  count(core->written_sectors * 512), "sent_bytes", count(core->sent_sectors * 512),
-			  "received_bytes", count(core->received_sectors * 512), "ring", "consumed",
-			  count(st->ring.consumed), "answered", count(st->ring.answered), "errors",
+			  "received_bytes", count(core->received_sectors * 512), "resynced_bytes",
+			  count(core->copied_sectors * 512), "found_same_bytes", count(core->same_sectors * 512), "ring", "consumed",
+			  count(st->ring.consumed), "answered", count(st->ring.answered), "finished_again",
+			  count(st->ring.again), "errors",
 			  count(st->ring.errors), "notifications", count(st->ring.notifications),
 			  "grant_copies", count(st->ring.grant_copies), "copy_batches",
 			  count(st->ring.copy_batches)));
@@ -294,8 +385,11 @@ void control_status_fill(json_t *entry, const struct resource_status *st)
 {
 	json_object_set_new(entry, "up", json_true());
 	fill_guest(entry, &st->core, st->now_ms);
+	fill_failing(entry, &st->core, st->now_ms);
+	fill_recovery(entry, st);
 	fill_connection(entry, st);
 	fill_disks(entry, st);
+	fill_marks(entry, st);
 	fill_superblock(entry, &st->core.superblock);
 	fill_hand_over(entry, &st->steps);
 	fill_counters(entry, st);

@@ -27,5 +27,8 @@ const struct config_resource *daemon_each(struct daemon_state *d, size_t i, stru
 int daemon_up(struct daemon_state *d, const char *name, char *why, size_t why_size);
 /* -EBUSY with who has it while a device of it exists. */
 void daemon_down(struct daemon_state *d, const char *name, resource_reply_fn *reply, void *ctx);
+/* Opens a disk that failed or was detached once more: the resource is stopped in order, and started. With a guest
+ * -EBUSY, in words. */
+void daemon_attach(struct daemon_state *d, const char *name, resource_reply_fn *reply, void *ctx);
 
 #endif

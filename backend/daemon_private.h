@@ -19,4 +19,8 @@ int daemon_start_all(struct daemon_state *d, char *why, size_t why_size);
 size_t daemon_stop_all(struct daemon_state *d, resource_reply_fn *reply, void *ctx);
 bool daemon_idle(const struct daemon_state *d);
 
+/* resync-after: tells each resource whose resync it has to wait for, as the file says now. After every turn of the control thread:
+ * a resource that begins or ends a resync wakes it. */
+void daemon_order_resyncs(struct daemon_state *d);
+
 #endif

@@ -527,30 +527,32 @@ static int check_add(struct devices *d, struct vbd *v, const char *path, char *w
 	int state;
 
 	if (!d->store) {
-		snprintf(why, size, "xenstored does not answer");
+		snprintf(why, size, "xenstored does not answer: try again when it does");
 		return -EAGAIN;
 	}
 	if (!v) {
-		snprintf(why, size, "%s is no disk with script " SCRIPT, path);
+		snprintf(why, size, "%s is no disk with script " SCRIPT ": detach it, and attach it as drbdx:RESOURCE", path);
 		return -ENODEV;
 	}
 	if (leaving(v)) {
-		snprintf(why, size, "the disk is being detached");
+		snprintf(why, size, "the disk is being detached: attach it again when that has ended");
 		return -ENODEV;
 	}
-	if (v->claim != CLAIM_NONE) {
-		snprintf(why, size,
-			 v->claim == CLAIM_RELEASING ? "the disk is still being released: try again"
-						     : "the disk is already attached, or being attached");
+	if (v->claim == CLAIM_RELEASING) {
+		snprintf(why, size, "the disk is still being released: try again");
 		return -EBUSY;
 	}
+	if (v->claim != CLAIM_NONE) {
+		snprintf(why, size, "the disk is being attached already: nothing is to be done");
+		return -EALREADY;
+	}
 	if (!v->script_mode) {
-		snprintf(why, size, "the disk's mode is neither r nor w");
+		snprintf(why, size, "the disk's mode is neither r nor w: correct it in the guest's configuration");
 		return -EINVAL;
 	}
 	if (!vbd_resource(v)) {
-		snprintf(why, size, "no resource %s is up on this host (backend-ctl up, /etc/drbdx.conf)",
-			 *v->resource_name ? v->resource_name : "with an empty name");
+		snprintf(why, size, "no resource %s is up on this host: 'backend-ctl up %s' starts it, if the configuration has it",
+			 *v->resource_name ? v->resource_name : "with an empty name", *v->resource_name ? v->resource_name : "all");
 		return -ENOENT;
 	}
 	/* A guest that agreed with xen-blkback on what is not served would wait for ever: better to refuse
@@ -571,8 +573,10 @@ void device_add(struct devices *d, const char *path, resource_reply_fn *reply, v
 
 	advance(d, clock_ms());
 	v = find_path(d, path, true);
-	rc = check_add(d, v, path, why, sizeof(why));
-	if (rc) {
+	rc = v && v->claim == CLAIM_DONE && !leaving(v) ? 0 : check_add(d, v, path, why, sizeof(why));
+	if (!rc && v->claim == CLAIM_DONE) {
+		reply(ctx, 0, ""); /* a second add: the guest has it, and keeps it whatever becomes of this block-drbdx */
+	} else if (rc) {
 		if (v && v->claim == CLAIM_NONE)
 			vbd_say(v, why);
 		reply(ctx, rc, why);
@@ -632,7 +636,7 @@ void device_remove(struct devices *d, const char *path, resource_reply_fn *reply
 		return;
 	}
 	if (!leaving(v) && v->phase != XENBUS_PHASE_CLOSED && !v->unseen) {
-		reply(ctx, -EBUSY, "the disk is attached: detach it with xl block-detach");
+		reply(ctx, -EBUSY, "the disk is attached: detach it with 'xl block-detach'");
 		return;
 	}
 	if (wait_release(v, reply, ctx)) {
@@ -685,7 +689,7 @@ bool devices_have(const struct devices *d, const char *resource, uint32_t domid)
 	const struct vbd *v;
 
 	TAILQ_FOREACH(v, &d->list, link)
-		if (v->domid == domid && !strcmp(v->resource_name, resource))
+		if (v->adoptable && v->domid == domid && !strcmp(v->resource_name, resource))
 			return true;
 	return false;
 }
@@ -702,12 +706,12 @@ const char *devices_problem(const struct devices *d)
 	if (!d->store)
 		snprintf(text, sizeof(d->problem),
 			 "xenstored has not answered for %" PRIu64 " s: disks are served on, "
-			 "devices do not come or go",
+			 "devices do not come or go; start it (systemctl start xenstored)",
 			 (now > d->away_ms ? now - d->away_ms : 0) / 1000);
 	else if (v)
 		snprintf(text, sizeof(d->problem),
 			 "xenstored came back without its contents: disks are served on, "
-			 "but cannot be seen or detached");
+			 "but cannot be seen or detached until their guests are started anew");
 	else
 		return NULL;
 	return text;

@@ -33,7 +33,8 @@ void devices_tick(struct devices *d, uint64_t now_ms);
 
 /* block-drbdx: `path` is XENBUS_PATH ("backend/vbd/D/V"), checked here. add: claims the resource for
  * the device's guest; the reply's `why` is for the user. Until device_add_done() the claim belongs to
- * the caller's connection: device_add_undo() takes it back and makes the nodes useless to a guest. */
+ * the caller's connection: device_add_undo() takes it back and makes the nodes useless to a guest. A device that
+ * has been added is granted again, and nothing more happens to it; -EALREADY while it is being added. */
 void device_add(struct devices *d, const char *path, resource_reply_fn *reply, void *ctx);
 void device_add_done(struct devices *d, const char *path);
 void device_add_undo(struct devices *d, const char *path);
@@ -49,7 +50,8 @@ struct device_status {
 };
 /* returns the number there are */
 size_t devices_status(const struct devices *d, struct device_status *out, size_t max);
-/* Whether it is known which devices there are, and whether one of domain `domid` has this resource. */
+/* Whether it is known which devices there are, and whether one of domain `domid` has this resource since before this daemon
+ * started. */
 bool devices_known(const struct devices *d);
 bool devices_have(const struct devices *d, const char *resource, uint32_t domid);
 /* Whether xenstored answers, for status: NULL or words with the time since. */

@@ -5,7 +5,8 @@
  * Invariants
  *  1. A request has at most one operation in the kernel; a short read or write is
  *     continued, so done() means all of it.
- *  2. Every write carries RWF_DSYNC: when done() says 0 the data is durable, whatever cache
+ *  2. What was abandoned has no request: nothing of that is touched, and it is not continued.
+ *  3. Every write carries RWF_DSYNC: when done() says 0 the data is durable, whatever cache
  *     the volume has (P1).
  */
 #include "backend/disk.h"
@@ -22,7 +23,8 @@
 struct disk_op {
 	struct loop_op op; /* first: the loop hands it back */
 	struct disk *disk;
-	struct request *req;
+	struct request *req; /* NULL: free, or abandoned */
+	uint64_t since_ms;
 	uint32_t done; /* bytes */
 	bool flushing; /* the flush before a preflush write */
 	struct disk_op *next_free;
@@ -34,7 +36,7 @@ struct disk {
 	disk_done_fn *done;
 	void *ctx;
 	struct disk_op *ops, *free;
-	unsigned int in_flight;
+	unsigned int n_ops, in_flight, abandoned;
 };
 
 static loop_fn on_result;
@@ -54,6 +56,7 @@ int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_d
 	rc = claim_open(path, false, &disk->claim, why, why_size);
 	if (rc)
 		goto out;
+	disk->n_ops = requests;
 	disk->loop = loop;
 	disk->done = done;
 	disk->ctx = ctx;
@@ -84,6 +87,11 @@ void disk_close(struct disk *disk)
 uint64_t disk_sectors(const struct disk *disk)
 {
 	return disk->claim.bytes / disk->claim.block_size * (disk->claim.block_size / SECTOR_SIZE);
+}
+
+const struct claim *disk_claim(const struct disk *disk)
+{
+	return &disk->claim;
 }
 
 uint32_t disk_block_size(const struct disk *disk)
@@ -119,27 +127,63 @@ void disk_submit(struct disk *disk, struct request *req)
 	disk->free = o->next_free;
 	disk->in_flight++;
 	o->req = req;
+	o->since_ms = loop_now_ms(disk->loop);
+	req->disk_op = o;
 	o->done = 0;
 	o->flushing = req->op == REQUEST_WRITE && req->preflush;
 	start(o);
 }
 
-static void finish(struct disk_op *o, int rc)
+bool disk_abandon(struct disk *disk, struct request *req)
+{
+	if (req->sectors && !loop_leave_pages(disk->loop, req->data, req->sectors * SECTOR_SIZE))
+		return false;
+	req->disk_op->req = NULL;
+	disk->abandoned++;
+	return true;
+}
+
+unsigned int disk_abandoned(const struct disk *disk, uint64_t *since_ms)
+{
+	*since_ms = UINT64_MAX;
+	for (unsigned int i = 0; disk->abandoned && i < disk->n_ops; i++) {
+		const struct disk_op *o = &disk->ops[i];
+
+		if (o->op.busy && !o->req && o->since_ms < *since_ms)
+			*since_ms = o->since_ms;
+	}
+	return disk->abandoned;
+}
+
+static void release(struct disk_op *o)
 {
 	struct disk *disk = o->disk;
-	struct request *req = o->req;
 
+	o->req = NULL;
 	o->next_free = disk->free;
 	disk->free = o;
 	disk->in_flight--;
-	disk->done(disk->ctx, req, rc);
+}
+
+static void finish(struct disk_op *o, int rc)
+{
+	struct request *req = o->req;
+
+	release(o);
+	o->disk->done(o->disk->ctx, req, rc);
 }
 
 static void on_result(struct loop_op *op, int result)
 {
 	struct disk_op *o = (struct disk_op *)op;
-	uint32_t bytes = o->req->sectors * SECTOR_SIZE;
+	uint32_t bytes;
 
+	if (!o->req) {
+		o->disk->abandoned--;
+		release(o);
+		return;
+	}
+	bytes = o->req->sectors * SECTOR_SIZE;
 	if (result == -EINTR || result == -EAGAIN) {
 		start(o);
 		return;

@@ -20,13 +20,20 @@ typedef void disk_done_fn(void *ctx, struct request *req, int rc);
  * in `why`; -EBUSY as claim_open(). */
 int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_done_fn *done, void *ctx,
 	      struct disk **out, char *why, size_t why_size);
-void disk_close(struct disk *disk);		   /* nothing may be in flight */
-uint64_t disk_sectors(const struct disk *disk);	   /* 512-byte sectors, rounded down to whole blocks */
-uint32_t disk_block_size(const struct disk *disk); /* logical, bytes */
+void disk_close(struct disk *disk);			 /* nothing may be in flight */
+uint64_t disk_sectors(const struct disk *disk);		 /* 512-byte sectors, rounded down to whole blocks */
+uint32_t disk_block_size(const struct disk *disk);	 /* logical, bytes */
+const struct claim *disk_claim(const struct disk *disk); /* for internal metadata */
 
 /* Read, write or flush; answered by done() with 0 or negative errno, from loop_run(). A write is durable
  * when it is done (RWF_DSYNC); with preflush everything completed before it is made durable first. */
 void disk_submit(struct disk *disk, struct request *req);
 unsigned int disk_in_flight(const struct disk *disk);
+
+/* The request is not answered any more, and its buffer is another one from now on, if it is in the loop's registered area; what the
+ * kernel has of it goes on. False: no memory, nothing has changed. */
+bool disk_abandon(struct disk *disk, struct request *req);
+/* How many of these the kernel still has, and when the oldest of them was submitted (loop_now_ms()). */
+unsigned int disk_abandoned(const struct disk *disk, uint64_t *since_ms);
 
 #endif

@@ -218,18 +218,18 @@ int domain_suspended(uint32_t domid, char *why, size_t why_size)
 	case SUSPENDED:
 		return 0;
 	case RUNNING:
-		snprintf(why, why_size, "domain %u is not suspended: it still runs at its source", domid);
+		snprintf(why, why_size, "domain %u is not suspended: it still runs at its source; use 'xl migrate'", domid);
 		return -EBUSY;
 	case OTHERWISE_DOWN:
-		snprintf(why, why_size, "domain %u is shut down, but not for a migration", domid);
+		snprintf(why, why_size, "domain %u is shut down, but not for a migration: 'xl destroy' it at its source, and start it here", domid);
 		return -EBUSY;
 	case NO_DOMAIN:
-		snprintf(why, why_size, "domain %u is not there any more", domid);
+		snprintf(why, why_size, "domain %u is not there any more: start it with 'xl create'", domid);
 		return -ENOENT;
 	default:
 		snprintf(why, why_size,
-			 "whether domain %u is suspended cannot be told: there is neither libxenctrl of the running Xen nor "
-			 "an xl that answers",
+			 "whether domain %u is suspended cannot be told at its source: install libxenctrl of the running Xen there, or see why "
+			 "'xl list -v' fails",
 			 domid);
 		return -ENOSYS;
 	}

@@ -65,9 +65,9 @@ static int read_protocol(struct store *s, const char *path, char *why, size_t wh
 		return 0;
 	if (rc == -ENOENT)
 		snprintf(why, why_size,
-			 "the frontend names no protocol, which means x86_32-abi; only x86_64-abi is served");
+			 "the frontend names no protocol, which means x86_32-abi; only x86_64-abi is served: boot a 64-bit kernel");
 	else
-		snprintf(why, why_size, "the frontend's protocol is %s; only x86_64-abi is served",
+		snprintf(why, why_size, "the frontend's protocol is %s; only x86_64-abi is served: boot a 64-bit kernel",
 			 rc ? "unreadable" : text);
 	return -EINVAL;
 }

@@ -17,7 +17,7 @@
  *     any write of e is acknowledged (R6).
  *  5. What a later daemon must know of the attachment is recorded before it is acted upon (R11).
  *
- * SB_IN_USE found at start means that the guest's last writes may be on one disk only: SB_UNCLEAN.
+ * SB_IN_USE found at start means that the guest's last writes may be on one disk only: SB_CRASHED.
  */
 #include "backend/replicate_private.h"
 
@@ -64,7 +64,8 @@ void attachment_set(struct replicate *r, enum attachment_state next, const char 
 	if (next != ATTACHMENT_NONE)
 		return;
 	r->guest = (struct claimant){ .who = "" };
-	r->kept = (struct attachment){ .served = 0 };
+	if (!r->parking) /* then it is the next daemon's */
+		r->kept = (struct attachment){ .confirmed = r->kept.confirmed, .known = r->kept.known };
 	r->stale_why[0] = '\0';
 	r->guest_asked = r->guest_ready = r->alone = r->want_back = false;
 }
@@ -122,14 +123,30 @@ void send_want(struct replicate *r, bool back)
 }
 
 
+/* If marks are still to be written, later (marks.c): a crash before finds more marked than differs, nothing else. */
+static void unused_now(struct replicate *r)
+{
+	if (marks_durable(r) && !marks_for_partner(r) && !marks_left_to_log(r))
+		r->wanted.flags &= ~SB_IN_USE;
+}
+
+bool token_quiet(const struct replicate *r)
+{
+	return token_held(r) && !r->guest_count && !r->copies;
+}
+
 void token_give(struct replicate *r, uint64_t reservation)
 {
-	assert(token_held(r) && !r->guest_count);
+	assert(token_quiet(r));
 	r->peer_want.asked = r->commit_waits = false;
+	r->given_taken = false;
+	unconfirm(r);
+	fence_undone(r);
 	r->wanted.token = TOKEN_GIVEN;
 	r->wanted.epoch++;
 	r->wanted.reservation = reservation;
-	r->wanted.flags &= ~SB_IN_USE;
+	r->wanted.flags &= ~(SB_FORCED | SB_FORCED_BY_WAIT);
+	unused_now(r);
 	superblock_want(r, STEP_GIVE);
 	if (attachment_event(r, EVENT_GIVE)) {
 		if (!r->kept.served) /* claimed, and not connected yet */
@@ -159,10 +176,10 @@ static void refuse_want(struct replicate *r)
 	r->peer_want.asked = false;
 	p.refuse.nonce = r->peer_want.nonce;
 	if (r->wanted.token == TOKEN_NONE)
-		snprintf(p.refuse.why, sizeof(p.refuse.why), "%s does not hold the token of %s either",
-			 r->cfg.self_host, r->cfg.name);
+		snprintf(p.refuse.why, sizeof(p.refuse.why), "%s does not hold the token either: see 'backend-ctl status' there",
+			 r->cfg.self_host);
 	else
-		snprintf(p.refuse.why, sizeof(p.refuse.why), "%s is %s %s by %.120s", r->cfg.name,
+		snprintf(p.refuse.why, sizeof(p.refuse.why), "%s %s by %.100s: shut it down there, or migrate it here",
 			 r->attachment == ATTACHMENT_CLAIMING	 ? "being started on"
 			 : r->attachment == ATTACHMENT_RESERVED ||
 				   r->attachment == ATTACHMENT_COMMITTING
@@ -183,13 +200,18 @@ static bool unused(const struct replicate *r)
 	return r->wanted.base < r->wanted.epoch;
 }
 
+bool token_wanted(const struct replicate *r)
+{
+	return r->peer_want.asked && !r->left && no_guest(r);
+}
+
 /* For a guest that was resumed after it had been handed over: only an unused token goes back, and only when our
  * own copy of the guest is gone; until then the question is kept. */
 static void answer_want_back(struct replicate *r)
 {
 	if (r->wanted.token == TOKEN_HELD && !unused(r))
 		r->peer_want.asked = false; /* USED tells the partner that its copy is stale */
-	else if (token_held(r) && no_guest(r))
+	else if (token_quiet(r) && no_guest(r))
 		token_give(r, 0);
 }
 
@@ -207,7 +229,7 @@ static void answer_want(struct replicate *r)
 		answer_want_back(r);
 	else if (r->wanted.token == TOKEN_NONE || (!no_guest(r) && !releasing))
 		refuse_want(r);
-	else if (token_held(r) && no_guest(r))
+	else if (token_quiet(r) && no_guest(r))
 		token_give(r, 0);
 }
 
@@ -223,16 +245,21 @@ static void on_want_refuse(struct replicate *r, const struct packet_refuse *p)
 	if (!r->want_sent || p->nonce != r->want_nonce)
 		return;
 	if (r->attachment == ATTACHMENT_CLAIMING)
-		claim_refuse(r, -EBUSY, p->why);
+		claim_refuse_told(r, p->why);
 }
 
 static int on_give(struct replicate *r, const struct packet_give *g)
 {
 	struct superblock *sb = &r->wanted;
 
+	if (r->left) { /* whether it is for the guest that an earlier daemon left is known when that is found [give_late] */
+		r->late_give = *g;
+		return 0;
+	}
 	if (sb->token == TOKEN_HELD || g->epoch <= sb->epoch || r->step_version[STEP_GIVE])
 		return 0; /* a repetition; or it answers a GIVE that has not left */
-	if (g->base < sb->base || g->base >= g->epoch || g->gen.current != sb->gen.current) {
+	if (g->base < sb->base || g->base >= g->epoch ||
+	    (g->gen.current != sb->gen.current && !r->detached && !r->peer.diskless)) {
 		protocol_error(r,
 			       "GIVE of epoch %llu with base %llu and generation %016llX does not fit base "
 			       "%llu and generation %016llX here",
@@ -241,6 +268,7 @@ static int on_give(struct replicate *r, const struct packet_give *g)
 			       (unsigned long long)sb->gen.current);
 		return -EPROTO;
 	}
+	leave_undo(r);
 	sb->token = TOKEN_HELD;
 	sb->epoch = g->epoch;
 	sb->base = g->base;
@@ -249,6 +277,15 @@ static int on_give(struct replicate *r, const struct packet_give *g)
 	superblock_want(r, STEP_TAKEN);
 	outdate_unfulfilled(r, g->reservation);
 	return 0;
+}
+
+void give_late(struct replicate *r)
+{
+	struct packet_give g = r->late_give;
+
+	r->late_give.epoch = 0;
+	if (g.epoch)
+		on_give(r, &g);
 }
 
 int handover_packet(struct replicate *r, const struct packet *p)
@@ -287,6 +324,7 @@ void handover_saw_epoch(struct replicate *r, uint64_t epoch)
 	}
 	if (sb->token == TOKEN_NONE && sb->epoch == epoch && sb->base == epoch)
 		return;
+	unconfirm(r);
 	sb->token = TOKEN_NONE;
 	sb->epoch = sb->base = epoch;
 	sb->reservation = 0;
@@ -297,7 +335,7 @@ void handover_saw_epoch(struct replicate *r, uint64_t epoch)
 /* The token is here, and nobody has told that it may be kept unused for the guest that was handed over (R7). */
 static void give_back(struct replicate *r)
 {
-	if (r->partner_ring && r->attachment == ATTACHMENT_NONE && token_held(r) && unused(r) && !r->left &&
+	if (r->partner_ring && r->attachment == ATTACHMENT_NONE && token_quiet(r) && unused(r) && !r->left &&
 	    r->connection == CONNECTION_CONNECTED)
 		token_give(r, 0);
 }
@@ -310,7 +348,7 @@ static void serve(struct replicate *r, enum attachment_event event)
 		return;
 	r->guest_asked = false; /* asked already, if an earlier daemon served it in this epoch */
 	r->guest_ready = r->alone || (r->kept.served == r->wanted.epoch && !unused(r));
-	r->kept = (struct attachment){ .served = r->wanted.epoch };
+	r->kept = (struct attachment){ .served = r->wanted.epoch, .confirmed = r->kept.confirmed, .known = r->kept.known };
 	attachment_kept(r);
 }
 
@@ -344,7 +382,7 @@ void replicate_activate(struct replicate *r, const char *who, bool alone, uint64
 		r->ops->activated(r->ctx, -ESTALE, r->stale_why);
 		break;
 	default:
-		r->ops->activated(r->ctx, -EPERM, "the resource was not claimed for this guest");
+		r->ops->activated(r->ctx, -EPERM, "the resource was not claimed for this guest: detach and attach the disk again (xl block-detach)");
 		break;
 	}
 	replicate_settle(r);
@@ -352,6 +390,10 @@ void replicate_activate(struct replicate *r, const char *who, bool alone, uint64
 
 static void use(struct replicate *r)
 {
+	if (r->attachment == ATTACHMENT_ACTIVE && r->kept.served != r->wanted.epoch) { /* a split brain was decided for us */
+		r->kept.served = r->wanted.epoch;
+		attachment_kept(r);
+	}
 	r->wanted.base = r->wanted.epoch;
 	superblock_want(r, STEP_USE);
 }
@@ -360,7 +402,7 @@ bool replicate_request(struct replicate *r, uint64_t now_ms)
 {
 	if (replicate_ready(r))
 		return true;
-	if (r->attachment != ATTACHMENT_ACTIVE || r->connection != CONNECTION_CONNECTED || !token_held(r))
+	if (!servable(r))
 		return false;
 	if (!unused(r) && r->wanted.flags & SB_IN_USE) /* base alone may be on its way for another disk (R10) */
 		return false;
@@ -393,9 +435,11 @@ static void sibling_answer(struct replicate *r, int rc)
 	r->ops->sibling_ready(r->ctx, rc);
 }
 
-/* Another disk of our guest is about to be used: our token has to be here and to count as used (R10). */
+/* Another disk of our guest is about to be used: our token has to be here, certainly (R12), and to count as used (R10). */
 static void sibling_advance(struct replicate *r)
 {
+	bool certain = r->connection == CONNECTION_CONNECTED || alone_allowed(r);
+
 	if (!r->sibling_waits)
 		return;
 	switch (r->attachment) {
@@ -410,10 +454,11 @@ static void sibling_advance(struct replicate *r)
 		return;
 	}
 	if (token_held(r) && !unused(r)) {
-		if (r->durable.base == r->durable.epoch)
+		if (certain && r->durable.base == r->durable.epoch)
 			sibling_answer(r, 0);
 	} else if (token_held(r)) {
-		use(r);
+		if (certain)
+			use(r);
 	} else if (r->attachment == ATTACHMENT_RESERVED) {
 		commit_ask(r);
 	} else if (r->attachment == ATTACHMENT_HANDED_OVER) {
@@ -484,27 +529,36 @@ void handover_drained(struct replicate *r)
 {
 	bool reserved = r->wanted.reservation && !r->parking; /* R9 */
 
-	if (r->attachment != ATTACHMENT_RELEASING || r->guest_count || r->step_version[STEP_RELEASE])
+	if (r->attachment != ATTACHMENT_RELEASING || r->guest_count || r->copies || r->step_version[STEP_RELEASE])
 		return;
-	r->wanted.flags &= ~SB_IN_USE;
-	if (reserved && token_held(r) && r->connection == CONNECTION_CONNECTED)
+	unused_now(r);
+	if (reserved && token_quiet(r) && r->connection == CONNECTION_CONNECTED)
 		token_give(r, r->wanted.reservation);
 	superblock_want(r, STEP_RELEASE);
+}
+
+/* An idle token goes to the partner before this daemon ends, if the partner has the data; once, for that may be ending, too. */
+static void yield_advance(struct replicate *r)
+{
+	if (r->yielding && !r->yielded && token_quiet(r) && r->attachment == ATTACHMENT_NONE && r->connection == CONNECTION_CONNECTED &&
+	    !r->left && peer_good(r)) {
+		r->yielded = true;
+		token_give(r, 0);
+	}
 }
 
 void replicate_yield(struct replicate *r, uint64_t now_ms)
 {
 	r->now_ms = now_ms;
 	r->yielding = true;
-	if (token_held(r) && r->attachment == ATTACHMENT_NONE && r->connection == CONNECTION_CONNECTED && !r->left)
-		token_give(r, 0);
+	yield_advance(r);
 	replicate_settle(r);
 }
 
 /* R9: the guest is gone, and the partner was granted the disk: it need not ask. */
 static void give_reserved(struct replicate *r)
 {
-	if (r->durable.reservation && token_held(r) && !r->left && r->connection == CONNECTION_CONNECTED &&
+	if (r->durable.reservation && token_quiet(r) && !r->left && r->connection == CONNECTION_CONNECTED &&
 	    r->attachment == ATTACHMENT_NONE)
 		token_give(r, r->durable.reservation);
 }
@@ -513,20 +567,31 @@ void replicate_nobody_left(struct replicate *r, uint64_t now_ms)
 {
 	r->now_ms = now_ms;
 	r->left = false;
+	give_late(r);
 	give_reserved(r);
-	claim_advance(r);
-	answer_want(r);
+	token_advance(r);
 	replicate_settle(r);
 }
 
 /* ---- what follows when the superblock is durable, or the connection changes ---- */
+
+static void send_taken(struct replicate *r)
+{
+	struct packet p = { .type = PACKET_TAKEN };
+
+	p.used.epoch = r->durable.epoch;
+	r->ops->send(r->ctx, &p, NULL);
+}
 
 static void step_taken(struct replicate *r)
 {
 	say(r, "token received (epoch %llu)", (unsigned long long)r->durable.epoch);
 	if (!token_held(r))
 		return;
+	if (r->connection == CONNECTION_CONNECTED)
+		send_taken(r);
 	r->want_sent = false; /* it was the answer */
+	confirm(r);
 	if (r->attachment == ATTACHMENT_COMMITTING) {
 		commit_ask(r);
 	} else if (r->attachment == ATTACHMENT_HANDED_OVER && attachment_current(r)) {
@@ -545,6 +610,7 @@ static void step_release(struct replicate *r)
 	if (!r->parking) /* the mark is the next daemon's */
 		unhold(r);
 	r->ops->released(r->ctx);
+	handshake_guest_gone(r);
 	if (r->claim_after_release) {
 		r->claim_after_release = false;
 		claim_begin(r, &r->next);
@@ -555,7 +621,10 @@ static void step_release(struct replicate *r)
 void token_advance(struct replicate *r)
 {
 	claim_advance(r);
+	commit_advance(r);
+	give_reserved(r);
 	give_back(r);
+	yield_advance(r);
 	answer_want(r);
 	want_back_advance(r);
 	sibling_advance(r);
@@ -601,7 +670,9 @@ void handover_connected(struct replicate *r)
 void handover_lost(struct replicate *r)
 {
 	r->want_sent = r->peer_want.asked = false; /* "asked" dies with the connection */
+	r->late_give.epoch = 0;			   /* and is sent again */
 	reserve_lost(r);
+	leave_lost(r);
 }
 
 const char *attachment_state_name(enum attachment_state s)

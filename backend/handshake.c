@@ -8,11 +8,14 @@
  *            └────── settle() refuses ─> REFUSED
  *
  * Invariants
- *  1. HELLO describes the durable superblock; it is sent when no superblock write and no
- *     peer write of an older connection is on its way (P6).
- *  2. READY is sent after what the partner's HELLO asked of us is durable; no ACK and no
- *     GIVE leaves before READY has gone both ways (R8).
- *  3. A node whose partner has the token on its way to it does not raise its epoch from
+ *  1. HELLO describes the durable superblock (but a disk that is broken is not CONSISTENT: detach.c); it is sent when no superblock
+ *     write, no peer write and no copy of an older connection is on its way (P6).
+ *  2. READY is sent after what the partner's HELLO asked of us is durable, and after the last write of a guest whose data
+ *     do not count; no ACK and no GIVE leaves before READY has gone both ways (R8).
+ *  3. Of two holders the loser gives its token up when the other's READY says that its epoch is the higher one, durably: nobody is to find a
+ *     holder that remembers less than its partner.
+ *  4. A node with a disk begins a generation for a partner without one when that one's READY says that its disk is not CONSISTENT.
+ *  5. A node whose partner has the token on its way to it does not raise its epoch from
  *     HELLO: it would swallow the token (R8).
  *
  * Crash argument: each side's change is one superblock write, and every pair of durable
@@ -25,6 +28,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define BACK_WITHIN_MS 2000u /* so is a partner whose daemon is restarted, or that wanted to meet anew */
 
 enum connection_event {
 	EVENT_CONNECTED,
@@ -74,13 +79,27 @@ static bool connection_event(struct replicate *r, enum connection_event event)
 	return true;
 }
 
-static void fill_hello(const struct replicate *r, struct packet_hello *h)
+/* At least 1 if there may be marks that have not been read: "none" must be certain. */
+static uint64_t marked(const struct replicate *r)
+{
+	uint64_t bits = bitmap_bits(r->bitmap);
+
+	if (bitmap_all_known(r->bitmap))
+		return bits;
+	if (r->durable.flags & SB_BITMAP_SUMMED && r->durable.bitmap_bits > bits)
+		return r->durable.bitmap_bits;
+	return bits ? bits : 1;
+}
+
+static void fill_hello(struct replicate *r, struct packet_hello *h)
 {
 	const struct superblock *sb = &r->durable;
 
 	memset(h, 0, sizeof(*h));
 	h->token = sb->token;
-	h->flags = sb->flags;
+	h->flags = sb->flags & ~SB_FORCED_BY_WAIT; /* which concerns nobody else */
+	if (r->detached && !disk_returnable(r))
+		h->flags &= ~SB_CONSISTENT;
 	h->epoch = sb->epoch;
 	h->base = sb->base;
 	h->reservation = sb->reservation;
@@ -90,10 +109,21 @@ static void fill_hello(const struct replicate *r, struct packet_hello *h)
 	memcpy(h->device_uuid, sb->device_uuid, sizeof(h->device_uuid));
 	h->window_bytes = r->cfg.window_bytes;
 	h->window_requests = r->cfg.window_requests;
+	h->bits = marked(r);
+	h->diskless = r->detached;
+	h->primary = sb->token == TOKEN_HELD && (r->attachment == ATTACHMENT_ACTIVE || r->attachment == ATTACHMENT_CLAIMED ||
+						 r->attachment == ATTACHMENT_RELEASING);
+	h->discard = r->discard_my_data;
+	h->after_sb_0pri = r->cfg.after_sb.zero;
+	h->after_sb_1pri = r->cfg.after_sb.one;
+	h->after_sb_2pri = r->cfg.after_sb.two;
+	h->always_asbp = r->cfg.after_sb.always;
+	h->fresh = random_id(r);
 }
 
 static void refuse(struct replicate *r)
 {
+	r->discard_my_data = false; /* it was for this meeting */
 	connection_event(r, EVENT_REFUSED);
 	claim_advance(r);
 }
@@ -104,45 +134,199 @@ static void lead_pair(struct replicate *r)
 
 	if (sb->flags & SB_JUST_CREATED) {
 		settle_features(&r->cfg.offer, &r->peer.offer, &sb->agreed);
-		do /* 0 means none */
-			sb->gen.current = r->ops->random(r->ctx);
-		while (!sb->gen.current);
+		sb->gen.current = r->own.fresh;
 		sb->epoch = 1;
 		sb->base = 0;
 		sb->token = TOKEN_HELD;
 		sb->flags &= ~SB_JUST_CREATED;
 	}
+	sb->flags &= ~(SB_OUTDATED | SB_PEER_OUTDATED);
+	if (r->verdict == SYNC_SOURCE_FULL)
+		marks_set_all(r);
 	superblock_want(r, STEP_PAIR);
 }
 
-static void adopt(struct replicate *r)
+/* The token is the partner's, and whoever was served here is overtaken by what it did. */
+static void adopt(struct replicate *r, uint64_t epoch)
 {
 	struct superblock *sb = &r->wanted;
+	bool lost = sb->token == TOKEN_HELD; /* a split brain was decided against us */
 
+	unconfirm(r);
 	sb->token = TOKEN_NONE;
-	sb->epoch = r->peer.epoch;
+	sb->epoch = epoch;
 	sb->base = r->peer.base;
 	sb->reservation = 0;
-	superblock_want(r, STEP_READY);
+	if (lost) {
+		outdate(r, "what %s wrote alone was thrown away for what %s wrote", r->cfg.self_host, r->cfg.peer_host);
+		requests_discard(r);
+	}
 	outdate_unreserved(r);
 	outdate_overtaken(r);
 }
 
+/* Our guest goes on, if there is one, in an epoch that is higher than whatever the partner served in. */
+static void raise_epoch(struct replicate *r)
+{
+	struct superblock *sb = &r->wanted;
+	/* not of a guest that an earlier daemon left: its record tells the epoch in which it was served, which is not overtaken */
+	bool used = sb->base == sb->epoch && !r->left, certain = alone_allowed(r);
+
+	sb->epoch = settle_raised(&r->own, &r->peer);
+	if (used && r->attachment == ATTACHMENT_ACTIVE)
+		r->kept.served = sb->epoch; /* R1: recorded first */
+	if (certain)
+		r->kept.confirmed = sb->epoch; /* should the connection be lost before the end of this meeting */
+	attachment_kept(r);
+	if (used)
+		sb->base = sb->epoch;
+}
+
+static void take_token(struct replicate *r, enum settle_verdict verdict)
+{
+	if (verdict == SETTLE_ADOPT)
+		adopt(r, r->own.token == TOKEN_HELD ? settle_raised(&r->own, &r->peer) : r->peer.epoch);
+	else if (verdict == SETTLE_RAISE)
+		raise_epoch(r);
+}
+
+/* Whose data count, as far as it has to be durable before READY. */
+static void take_data(struct replicate *r)
+{
+	struct superblock *sb = &r->wanted;
+
+	sb->flags &= ~(SB_CRASHED | SB_PEER_OUTDATED);
+	if (r->verdict == SYNC_TARGET_FULL || r->verdict == SYNC_SOURCE_FULL)
+		marks_set_all(r);
+	if (sync_is_target(r->verdict)) {
+		generation_become_target(&sb->gen, &r->peer.gen);
+		sb->flags &= ~(SB_CONSISTENT | SB_OUTDATED | SB_MIXED);
+	} else if (sync_is_source(r->verdict)) {
+		sb->flags &= ~SB_OUTDATED; /* its data count */
+		r->settling_as_source = true;
+	} else {
+		sb->flags &= ~SB_MIXED;
+	}
+	/* One disk only: what is written from now on is written under a generation of its own [begin_lone], and is marked on this node:
+	 * SB_IN_USE makes its log count (marks.c). The node without a disk keeps its generation: that is what its disk holds, should it come back. */
+	if (r->peer.diskless) {
+		sb->flags |= SB_IN_USE;
+	} else if (r->detached) {
+		sb->flags &= ~SB_CONSISTENT;
+	}
+}
+
+/* The partner has no disk, and our data have no generation of their own yet. */
+static bool lone_due(const struct replicate *r)
+{
+	return r->peer.diskless && !r->detached && !r->wanted.gen.bitmap && !((r->own.flags | r->peer.flags) & SB_JUST_CREATED);
+}
+
+/* The partner's READY: its disk, should it come back, is durably not CONSISTENT, so that it cannot go on alone with that. */
+static void begin_lone(struct replicate *r)
+{
+	if (!lone_due(r))
+		return;
+	generation_alone(&r->wanted.gen, r->own.fresh, NULL);
+	superblock_want(r, STEP_READY);
+}
+
+static void settle_now(struct replicate *r);
+
+/* The handler may take a snapshot of what will be inconsistent, and may forbid it. False: it is being asked. */
+static bool target_allowed(struct replicate *r)
+{
+	if (r->target_allowed || !sync_is_target(r->verdict) || !(r->wanted.flags & SB_CONSISTENT) || r->detached ||
+	    resync_empty(r) || !has_handler(r, HANDLER_BEFORE_RESYNC_TARGET))
+		return true;
+	r->target_asked = true;
+	run_handler(r, HANDLER_BEFORE_RESYNC_TARGET);
+	return false;
+}
+
+void handshake_handled(struct replicate *r, bool ok)
+{
+	if (!r->target_asked || r->connection != CONNECTION_SETTLING)
+		return;
+	r->target_asked = false;
+	r->target_allowed = ok;
+	if (ok)
+		settle_now(r);
+	else
+		r->ops->disconnect(r->ctx, "the handler before-resync-target failed, so there is no resync to here: see the log (journalctl -u drbdxd) for why; trying again");
+}
+
+/* What a person is told of a meeting that went wrong, or that threw something away. */
+static void run_meeting_handlers(struct replicate *r, enum settle_verdict verdict, const struct generation_decision *data)
+{
+	bool loses = sync_is_target(data->verdict);
+
+	if (data->split_brain || data->verdict == SYNC_SPLIT_BRAIN)
+		run_handler(r, HANDLER_INITIAL_SPLIT_BRAIN);
+	if (verdict != SETTLE_REFUSE)
+		return;
+	if (data->verdict == SYNC_SPLIT_BRAIN)
+		run_handler(r, HANDLER_SPLIT_BRAIN);
+	if (!data->primary_loses || !loses)
+		return;
+	if (data->call_pri_lost)
+		run_handler(r, HANDLER_PRI_LOST_AFTER_SB);
+	else if (r->cfg.call_pri_lost)
+		run_handler(r, HANDLER_PRI_LOST);
+}
+
+/* A node gave its disk up for the other's, which cannot take its place: it is taken back, and the two meet anew. False: that is not the case. */
+static bool settle_disks(struct replicate *r, const struct settle_side *self, const struct settle_side *peer)
+{
+	const struct settle_side *back = settle_returning(self, peer);
+
+	if (!back)
+		return false;
+	r->verdict = SYNC_NONE;
+	if (self->hello->diskless && peer->hello->diskless)
+		snprintf(r->why, sizeof(r->why), "%s and %s gave their disks up at the same moment, and that of %s is taken back", r->cfg.self_host,
+			 r->cfg.peer_host, back->host);
+	else
+		snprintf(r->why, sizeof(r->why), "%s gave its disk up at the moment when that of %s became unusable, and it is taken back", back->host,
+			 back == self ? r->cfg.peer_host : r->cfg.self_host);
+	connection_event(r, EVENT_REFUSED);
+	if (back != self)
+		return true; /* it closes the connection */
+	if (disk_returnable(r))
+		disk_return(r, r->why);
+	else
+		reconnect(r, "its disk has failed since"); /* and its next HELLO says so */
+	return true;
+}
+
 static void settle_now(struct replicate *r)
 {
-	struct packet_hello own;
-	struct settle_side self = { r->cfg.self_host, &own, r->cfg.first };
+	struct settle_side self = { r->cfg.self_host, &r->own, r->cfg.first };
 	struct settle_side peer = { r->cfg.peer_host, &r->peer, !r->cfg.first };
+	struct generation_decision data;
+	enum settle_verdict verdict;
 
-	connection_event(r, EVENT_HELLO);
-	fill_hello(r, &own);
-	switch (settle(&self, &peer, r->why, sizeof(r->why))) {
+	if (r->connection == CONNECTION_HELLO_SENT)
+		connection_event(r, EVENT_HELLO);
+	if (settle_disks(r, &self, &peer))
+		return;
+	verdict = settle(r->cfg.name, &self, &peer, &data, r->why, sizeof(r->why));
+	r->verdict = verdict == SETTLE_REFUSE ? SYNC_NONE : data.verdict;
+	if (!target_allowed(r))
+		return;
+	r->awaits_winner = verdict == SETTLE_ADOPT && r->own.token == TOKEN_HELD && !r->ready_received;
+	if (r->awaits_winner)
+		return;
+	run_meeting_handlers(r, verdict, &data);
+	if (data.rule && verdict != SETTLE_REFUSE && data.verdict != SYNC_NONE)
+		say(r, "%s (rule %u): %s", sync_verdict_name(data.verdict), data.rule, r->why);
+	switch (verdict) {
 	case SETTLE_KEEP:
-	case SETTLE_GIVE_AGAIN: /* handover_connected() does */
-		superblock_want(r, STEP_READY);
-		break;
 	case SETTLE_ADOPT:
-		adopt(r);
+	case SETTLE_RAISE:
+		take_token(r, verdict);
+		take_data(r);
+		superblock_want(r, STEP_READY);
 		break;
 	case SETTLE_PAIR_LEAD:
 		lead_pair(r);
@@ -155,18 +339,20 @@ static void settle_now(struct replicate *r)
 	}
 }
 
-void handshake_begin(struct replicate *r)
+bool handshake_begin(struct replicate *r)
 {
 	struct packet p = { .type = PACKET_HELLO };
 
-	if (r->connection != CONNECTION_DRAINING || r->peer_count || r->write_busy ||
+	if (r->connection != CONNECTION_DRAINING || r->peer_count || r->copies || r->write_busy ||
 	    r->wanted_version != r->durable_version)
-		return;
+		return false;
 	fill_hello(r, &p.hello);
+	r->own = p.hello;
 	r->ops->send(r->ctx, &p, NULL);
 	connection_event(r, EVENT_DRAINED);
 	if (r->peer_current)
 		settle_now(r);
+	return true;
 }
 
 static int on_hello(struct replicate *r, const struct packet_hello *h)
@@ -196,7 +382,11 @@ static int on_pair(struct replicate *r, const struct packet_pair *p)
 	sb->epoch = p->epoch;
 	sb->base = 0;
 	sb->token = TOKEN_NONE;
-	sb->flags &= ~SB_JUST_CREATED;
+	sb->flags &= ~(SB_JUST_CREATED | SB_OUTDATED | SB_PEER_OUTDATED);
+	if (r->verdict == SYNC_TARGET_FULL) {
+		sb->flags &= ~SB_CONSISTENT;
+		marks_set_all(r);
+	}
 	superblock_want(r, STEP_READY);
 	return 0;
 }
@@ -206,8 +396,25 @@ static void settled(struct replicate *r)
 	if (!r->ready_sent || !r->ready_received || !connection_event(r, EVENT_SETTLED))
 		return;
 	r->why[0] = '\0';
+	if (sync_is_source(r->verdict)) /* what READY said is durable there */
+		r->peer.flags &= ~(SB_CONSISTENT | SB_OUTDATED);
+	if (sync_is_target(r->verdict) || (r->own.flags | r->peer.flags) & SB_JUST_CREATED) /* PAIR: nobody has newer data */
+		r->peer.flags &= ~SB_OUTDATED;
+	r->peer.flags &= ~SB_JUST_CREATED;
+	if (r->verdict == SYNC_NONE && r->wanted.flags & SB_FORCED) { /* not before: the partner's older token is gone, durably */
+		r->wanted.flags &= ~(SB_FORCED | SB_FORCED_BY_WAIT);
+		superblock_want(r, STEP_NOTED);
+	}
+	if (r->wanted.gen.bitmap && !r->peer.diskless && !sync_is_target(r->verdict)) {
+		generation_met(&r->wanted.gen);
+		superblock_want(r, STEP_MET);
+	} else {
+		r->settling_as_source = false;
+	}
+	alone_met(r);
 	requests_connection_up(r);
 	handover_connected(r);
+	resync_met(r);
 }
 
 int handshake_packet(struct replicate *r, const struct packet *p)
@@ -223,13 +430,21 @@ int handshake_packet(struct replicate *r, const struct packet *p)
 		return -EPROTO;
 	}
 	r->ready_received = true;
+	if (r->awaits_winner)
+		settle_now(r);
+	begin_lone(r);
 	settled(r);
 	return 0;
 }
 
 void handshake_step(struct replicate *r, enum step step)
 {
-	if (r->connection != CONNECTION_SETTLING)
+	if (step == STEP_MET) {
+		if (r->connection == CONNECTION_CONNECTED)
+			r->settling_as_source = false;
+		return;
+	}
+	if (r->connection != CONNECTION_SETTLING || lone_due(r))
 		return;
 	if (step == STEP_PAIR) {
 		struct packet p = { .type = PACKET_PAIR };
@@ -239,6 +454,7 @@ void handshake_step(struct replicate *r, enum step step)
 		p.pair.agreed = r->durable.agreed;
 		r->ops->send(r->ctx, &p, NULL);
 	}
+	fence_over(r);
 	send_simple(r, PACKET_READY);
 	r->ready_sent = true;
 	settled(r);
@@ -247,9 +463,22 @@ void handshake_step(struct replicate *r, enum step step)
 void handshake_lost(struct replicate *r, const char *why)
 {
 	snprintf(r->why, sizeof(r->why), "%s", why);
-	r->peer_current = r->ready_sent = r->ready_received = false;
+	if (r->ready_sent)
+		r->back_ms = r->now_ms + BACK_WITHIN_MS;
+	r->peer_current = r->ready_sent = r->ready_received = r->reconnecting = false;
+	r->target_asked = r->target_allowed = r->awaits_winner = false;
+	if (r->connection == CONNECTION_CONNECTED) {
+		r->apart_ms = r->now_ms;
+		run_handler(r, HANDLER_DISCONNECTED);
+	}
 	r->step_version[STEP_READY] = r->step_version[STEP_PAIR] = 0;
 	connection_event(r, EVENT_LOST);
+}
+
+void handshake_guest_gone(struct replicate *r)
+{
+	if (r->connection == CONNECTION_REFUSED && r->own.primary) /* it may have been for the guest */
+		reconnect(r, "its guest is gone, so the two meet anew");
 }
 
 void replicate_link_problem(struct replicate *r, const char *why, uint64_t now_ms)
@@ -266,7 +495,7 @@ void replicate_connected(struct replicate *r, uint64_t now_ms)
 	r->now_ms = now_ms;
 	r->why[0] = '\0';
 	connection_event(r, EVENT_CONNECTED);
-	handshake_begin(r);
+	replicate_settle(r);
 }
 
 const char *connection_state_name(enum connection_state s)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * intro.c: the first packet of each side.  The version spoken is the lower one of the two maxima, if both
- * sides know it.
+ * intro.c: the first packet of each side.  The version spoken is the lower one of the two maxima, which is the highest that both
+ * know, if both know it.
  */
 #include "backend/intro.h"
 
@@ -40,20 +40,20 @@ int intro_check(const struct intro_self *self, const struct packet_intro *peer, 
 
 	*version = self->version_max < peer->version_max ? self->version_max : peer->version_max;
 	if (*version < self->version_min || *version < peer->version_min)
-		return refuse(
-			why, why_size,
-			"%s speaks versions %u to %u of the protocol, %s %u to %u: upgrade the older one",
-			self->host, self->version_min, self->version_max, peer->host, peer->version_min,
-			peer->version_max);
+		return refuse(why, why_size,
+			      "%s speaks versions %u to %u of the protocol, %s %u to %u, so the two cannot talk: install the newer drbdx "
+			      "on %s, too, and run 'systemctl restart drbdxd' there",
+			      self->host, self->version_min, self->version_max, peer->host, peer->version_min, peer->version_max,
+			      self->version_max < peer->version_min ? self->host : peer->host);
 	if (strcmp(self->resource, peer->resource))
 		return refuse(why, why_size,
-			      "wrong resource: at this address and port %s has '%.64s', %s has '%.64s'",
-			      self->host, self->resource, peer->host, peer->resource);
+			      "wrong resource: correct the address or port of one: at this one %s has '%.40s', %s has '%.40s'", self->host,
+			      self->resource, peer->host, peer->resource);
 	if (!*alg != !peer->alg[0])
-		return refuse(why, why_size, "%s has a shared-secret, %s has none",
+		return refuse(why, why_size, "%s has a shared-secret, %s has none: give both the same",
 			      *alg ? self->host : peer->host, *alg ? peer->host : self->host);
 	if (strcasecmp(alg, peer->alg))
-		return refuse(why, why_size, "the cram-hmac-alg differs: %s on %s, %s on %s", alg, self->host,
+		return refuse(why, why_size, "the cram-hmac-alg differs (make it the same): %s on %s, %s on %s", alg, self->host,
 			      peer->alg, peer->host);
 	return 0;
 }

@@ -43,10 +43,7 @@ bool all_zero(const void *bytes, size_t length)
 {
 	const uint8_t *p = bytes;
 
-	for (size_t i = 0; i < length; i++)
-		if (p[i])
-			return false;
-	return true;
+	return !length || (!p[0] && !memcmp(p, p + 1, length - 1));
 }
 
 bool features_zero(const struct features *f)

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 1024
+#define LINE_MAX_BYTES 4096
 
 static atomic_int least_severe = LOG_INFO;
 

@@ -17,13 +17,18 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
 
+#define PAGE 4096u
+
 struct loop {
 	struct io_uring ring;
-	uint8_t *registered; /* area known to the kernel as buffer 0, NULL if none */
-	size_t registered_bytes;
+	uint8_t *area; /* known to the kernel as buffer 0, NULL if none */
+	size_t area_bytes;
+	bool registered; /* the pages there are still those that the kernel knows */
 	uint64_t now_ms;
 };
 
@@ -55,8 +60,9 @@ int loop_new(unsigned int entries, void *registered, size_t registered_bytes, st
 			free(loop);
 			return rc;
 		}
-		loop->registered = registered;
-		loop->registered_bytes = registered_bytes;
+		loop->area = registered;
+		loop->area_bytes = registered_bytes;
+		loop->registered = true;
 	}
 	loop->now_ms = monotonic_ms();
 	*out = loop;
@@ -118,8 +124,28 @@ static bool is_registered(const struct loop *loop, const void *buf, size_t len)
 {
 	const uint8_t *p = buf;
 
-	return loop->registered && p >= loop->registered &&
-	       p + len <= loop->registered + loop->registered_bytes;
+	return loop->registered && p >= loop->area && p + len <= loop->area + loop->area_bytes;
+}
+
+/* An operation on a registered buffer works on the pages that were there when it was registered, whatever is mapped now; the kernel
+ * keeps them until the ring is gone. */
+bool loop_leave_pages(struct loop *loop, void *buf, size_t len)
+{
+	void *copy;
+
+	if (!loop->area || (uint8_t *)buf < loop->area || (uint8_t *)buf >= loop->area + loop->area_bytes)
+		return true;
+	len = (len + PAGE - 1) & ~(size_t)(PAGE - 1);
+	copy = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (copy == MAP_FAILED)
+		return false;
+	memcpy(copy, buf, len);
+	if (mremap(copy, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, buf) == MAP_FAILED) {
+		munmap(copy, len);
+		return false;
+	}
+	loop->registered = false;
+	return true;
 }
 
 void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len, uint64_t offset)

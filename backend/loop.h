@@ -30,6 +30,11 @@ int loop_new(unsigned int entries, void *registered, size_t registered_bytes, st
 void loop_free(struct loop *loop);
 const char *loop_requirement(int rc); /* what to tell the user when loop_new() failed */
 
+/* Leaves the pages of `buf` to whatever operation is under way in them: at its address there are others from now on, with the same
+ * contents, and nothing of the area is used as registered any more. Page aligned; outside of the area nothing is done, which is
+ * success. False: no memory. */
+bool loop_leave_pages(struct loop *loop, void *buf, size_t len);
+
 uint64_t loop_now_ms(const struct loop *loop); /* CLOCK_MONOTONIC, read once a turn */
 
 /* Start an operation. op->fn must be set; op must not be busy. They cannot fail: a full

@@ -3,8 +3,8 @@
  * main.c: drbdxd: start-up, the control thread's loop, and the end.
  *
  * The control thread waits in poll(2) for xenstore, the control socket, the mailbox
- * (answers of the owner threads) and signals.  It never touches a disk, a ring or a peer
- * connection: those belong to the owner threads (resource.h).
+ * (answers of the owner threads), the process that runs handlers, and signals.  It never
+ * touches a disk, a ring or a peer connection: those belong to the owner threads (resource.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +26,8 @@
 #include "backend/control.h"
 #include "backend/daemon_private.h"
 #include "backend/device.h"
+#include "backend/handler_helper.h"
+#include "backend/handlers.h"
 #include "backend/log.h"
 #include "backend/loop.h"
 #include "backend/mailbox.h"
@@ -36,7 +38,9 @@
 
 #define RUN_DIR	  "/run/drbdx"
 #define LOCK_FILE RUN_DIR "/drbdxd.lock"
-#define POLL_MAX  72
+#define POLL_MAX  73
+#define LOCK_WAIT_MS  2000
+#define LOCK_RETRY_MS 5
 
 struct options {
 	const char *config, *socket;
@@ -48,6 +52,7 @@ struct control_thread {
 	struct daemon_state *daemon;
 	struct devices *devices;
 	struct control *control;
+	struct handlers *handlers;
 	int signals;
 	bool stopping;
 };
@@ -67,6 +72,8 @@ static void usage(FILE *out)
 	      "  -d, --debug        say more\n"
 	      "  -c, --config FILE  configuration (default " DAEMON_CONFIG ")\n"
 	      "  -s, --socket PATH  control socket (default " CONTROL_SOCKET ")\n"
+	      "      --handlers     run handlers for the daemon that is connected to standard input\n"
+	      "                     (drbdx-handlers@.service)\n"
 	      "  -V, --version      print the version\n"
 	      "  -h, --help         print this\n",
 	      out);
@@ -74,15 +81,18 @@ static void usage(FILE *out)
 
 static struct options parse_options(int argc, char **argv)
 {
+	/* clang-format off */
 	static const struct option longs[] = {
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "config", required_argument, NULL, 'c' },
 		{ "socket", required_argument, NULL, 's' },
+		{ "handlers", no_argument, NULL, 'H' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	/* clang-format on */
 	struct options o = { DAEMON_CONFIG, CONTROL_SOCKET, false };
 	int c;
 
@@ -99,6 +109,8 @@ static struct options parse_options(int argc, char **argv)
 		case 's':
 			o.socket = optarg;
 			break;
+		case 'H':
+			handler_helper_run(STDIN_FILENO);
 		case 'V':
 			puts("drbdxd " DRBDX_VERSION);
 			exit(0);
@@ -119,9 +131,13 @@ static struct options parse_options(int argc, char **argv)
 
 /* ---- start-up ---- */
 
-/* One daemon a host: two would serve one ring. The lock goes with the process. */
+/* One daemon a host: two would serve one ring. The lock goes with the last thread of the process, which may live for a moment
+ * longer than what its parent sees of it; or when main() ends, should a disk that hangs keep the process: its claim is enough then. */
+static int instance_lock = -1;
+
 static int lock_instance(void)
 {
+	uint64_t until = monotonic_ms() + LOCK_WAIT_MS;
 	int fd;
 
 	if (mkdir(RUN_DIR, 0755) && errno != EEXIST) {
@@ -133,11 +149,16 @@ static int lock_instance(void)
 		log_error(NULL, "%s cannot be opened: %s", LOCK_FILE, strerror(errno));
 		return -errno;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		log_error(NULL, "another drbdxd is running on this host (it holds %s)", LOCK_FILE);
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (monotonic_ms() < until) {
+			poll(NULL, 0, LOCK_RETRY_MS);
+			continue;
+		}
+		log_error(NULL, "another drbdxd is running on this host (it holds %s): stop it first (systemctl stop drbdxd)", LOCK_FILE);
 		return -EBUSY;
 	}
-	return 0; /* kept open until the process ends */
+	instance_lock = fd;
+	return 0;
 }
 
 static int check_io_uring(void)
@@ -199,6 +220,13 @@ static int start(struct control_thread *t, const struct options *o)
 	int rc;
 
 	gethostname(host, sizeof(host) - 1);
+	/* Before there is anything that a handler must not inherit (P6). */
+	rc = handlers_start(HANDLERS_SOCKET, &t->handlers);
+	if (rc) {
+		log_error(NULL, "the process that runs handlers cannot be started: %s", strerror(-rc));
+		return rc;
+	}
+	resource_run_handlers_by(t->handlers, o->config);
 	t->signals = open_signals();
 	rc = t->signals < 0 ? -errno : 0;
 	if (!rc)
@@ -252,6 +280,8 @@ static int poll_timeout(const struct control_thread *t)
 {
 	uint64_t deadline = devices_deadline_ms(t->devices), now = monotonic_ms();
 
+	if (handlers_deadline_ms(t->handlers) < deadline)
+		deadline = handlers_deadline_ms(t->handlers);
 	if (deadline == UINT64_MAX)
 		return -1;
 	if (deadline <= now)
@@ -275,10 +305,11 @@ static void run_once(struct control_thread *t)
 		{ .fd = t->signals, .events = POLLIN },
 		{ .fd = mailbox_fd(t->mailbox), .events = POLLIN },
 		{ .fd = devices_fd(t->devices), .events = POLLIN },
+		{ .fd = handlers_fd(t->handlers), .events = handlers_events(t->handlers) },
 	};
-	size_t n = control_pollfds(t->control, fds + 3, POLL_MAX - 3);
+	size_t n = control_pollfds(t->control, fds + 4, POLL_MAX - 4);
 
-	if (poll(fds, 3 + n, poll_timeout(t)) < 0 && errno != EINTR)
+	if (poll(fds, 4 + n, poll_timeout(t)) < 0 && errno != EINTR)
 		log_error(NULL, "poll: %s", strerror(errno));
 	if (fds[1].revents)
 		mailbox_run(t->mailbox);
@@ -286,10 +317,13 @@ static void run_once(struct control_thread *t)
 		devices_event(t->devices);
 	if (monotonic_ms() >= devices_deadline_ms(t->devices))
 		devices_tick(t->devices, monotonic_ms());
+	if (fds[3].revents || monotonic_ms() >= handlers_deadline_ms(t->handlers))
+		handlers_dispatch(t->handlers, monotonic_ms());
 	settle_leftovers(t);
-	control_events(t->control, fds + 3, n);
+	control_events(t->control, fds + 4, n);
 	if (fds[0].revents)
 		on_signal(t);
+	daemon_order_resyncs(t->daemon);
 }
 
 int main(int argc, char **argv)
@@ -307,6 +341,8 @@ int main(int argc, char **argv)
 	devices_free(t.devices);
 	daemon_free(t.daemon);
 	mailbox_free(t.mailbox);
+	handlers_stop(t.handlers);
 	log_notice(NULL, "drbdxd has stopped");
+	close(instance_lock);
 	return 0;
 }

@@ -23,6 +23,9 @@
 
 #define LOOP_ENTRIES 1024u
 #define SLOW_MS	     2000u /* a metadata write this old is worth words */
+#define LATE_MS	     300u  /* woken so much later than asked for: this host has no time for us (liveness.h) */
+#define COPY_SECTORS 128u  /* of a resync: 64 KiB at once, */
+#define COPIES	     8u	   /* so many under way */
 
 static uint64_t now(const struct resource *r)
 {
@@ -36,6 +39,11 @@ static void act_disk(void *ctx, struct request *req)
 	disk_submit(((struct resource *)ctx)->disk, req);
 }
 
+static bool act_abandon(void *ctx, struct request *req)
+{
+	return disk_abandon(((struct resource *)ctx)->disk, req);
+}
+
 static void act_send(void *ctx, const struct packet *p, struct request *req)
 {
 	transport_send(((struct resource *)ctx)->transport, p, req);
@@ -44,6 +52,11 @@ static void act_send(void *ctx, const struct packet *p, struct request *req)
 static void act_write_superblock(void *ctx, const struct superblock *sb)
 {
 	superblock_io_write(&((struct resource *)ctx)->superblock, sb);
+}
+
+static void act_metadata(void *ctx, struct metadata_op *op)
+{
+	metadata_io_submit(&((struct resource *)ctx)->metadata, op);
 }
 
 static void act_complete(void *ctx, struct request *req, int rc)
@@ -62,9 +75,23 @@ static void act_disconnect(void *ctx, const char *why)
 	transport_disconnect(((struct resource *)ctx)->transport, why);
 }
 
+/* Nobody may wait for it any more: what takes too long was answered before [command_waited]. */
+static void act_commanded(void *ctx, int rc, const char *why)
+{
+	struct resource *r = ctx;
+	struct call *call = r->command_call;
+
+	r->command_call = NULL;
+	r->command_deadline_ms = UINT64_MAX;
+	call_answer(call, rc, why);
+}
+
 static void act_changed(void *ctx, const char *line)
 {
-	log_info(((struct resource *)ctx)->name, "%s", line);
+	struct resource *r = ctx;
+
+	log_info(r->name, "%s", line);
+	r->look_at_disk = true;
 }
 
 static uint64_t act_random(void *ctx)
@@ -79,23 +106,23 @@ static uint64_t act_random(void *ctx)
 
 static const struct replicate_ops core_ops = {
 	/* clang-format off */
-	act_disk, act_send, act_write_superblock, act_complete, act_disconnect, act_claimed, act_activated,
-	act_released, act_record, act_hold, act_unhold, act_quiet, act_look_suspended, act_used,
-	act_sibling_ready, act_outdated,
+	act_disk, act_abandon, act_send, act_write_superblock, act_metadata, act_complete, act_disconnect, act_claimed,
+	act_activated, act_released, act_handler, act_commanded, act_record, act_hold, act_unhold, act_quiet,
+	act_look_suspended, act_used, act_sibling_ready, act_outdated,
 	act_resume, act_changed, act_random,
 	/* clang-format on */
 };
 
 /* ---- events for the core ---- */
 
-static void on_disk_done(void *ctx, struct request *req, int rc)
+void owner_disk_done(void *ctx, struct request *req, int rc)
 {
 	struct resource *r = ctx;
 
 	replicate_disk_done(r->core, req, rc, now(r));
 }
 
-static void on_superblock_done(void *ctx, int rc)
+void owner_superblock_done(void *ctx, int rc)
 {
 	struct resource *r = ctx;
 	struct replicate_status status;
@@ -104,6 +131,13 @@ static void on_superblock_done(void *ctx, int rc)
 	replicate_status(r->core, &status, now(r));
 	if (!(status.superblock.flags & SB_JUST_CREATED))
 		resource_set_features(r, &status.superblock.agreed);
+}
+
+void owner_metadata_done(void *ctx, struct metadata_op *op, int rc)
+{
+	struct resource *r = ctx;
+
+	replicate_metadata_done(r->core, op, rc, now(r));
 }
 
 static void on_connected(void *ctx)
@@ -139,28 +173,9 @@ static void on_problem(void *ctx, const char *why)
 
 static const struct transport_ops transport_ops = { on_connected, on_packet, on_disconnected, on_problem };
 
-/* ---- opening ---- */
+/* ---- the core ---- */
 
-static void describe_offer(const struct resource *r, struct features *f)
-{
-	*f = (struct features){ .sectors = disk_sectors(r->disk),
-				.block_size = disk_block_size(r->disk),
-				.max_segments = BLKIF_SEGMENTS_MAX,
-				.ring_order = RING_ORDER_MAX,
-				.queues = 1 };
-}
-
-static int check_superblock(struct resource *r, const struct superblock *sb)
-{
-	if (!strcmp(sb->name, r->name))
-		return 0;
-	snprintf(r->disk_why, sizeof(r->disk_why),
-		 "slot %d of %s belongs to resource %s: correct the index in the configuration",
-		 r->meta_index, r->meta_path, sb->name);
-	return -EINVAL;
-}
-
-static int start_core(struct resource *r)
+int owner_start_core(struct resource *r)
 {
 	struct replicate_config cfg = {
 		.name = r->name,
@@ -172,13 +187,34 @@ static int start_core(struct resource *r)
 		.window_requests = PEER_REQUESTS,
 		.claim_timeout_ms = CLAIM_TIMEOUT_MS,
 		.reserve_timeout_ms = RESERVE_TIMEOUT_MS,
+		.wfc_ms = r->wfc_ms,
+		.degr_wfc_ms = r->degr_wfc_ms,
+		.claim_longest_ms = CLAIM_LONGEST_MS,
+		.wfc_force = r->wfc_force,
 		.left = r->left,
+		.confirmed = r->record.core.confirmed,
+		.known = r->record.core.known,
 		.disk_retry_ms = DISK_RETRY_MS,
+		.extent_sectors = ACTLOG_EXTENT_SECTORS,
+		.page_blocks = BITMAP_PAGE_BLOCKS,
+		.copy_sectors = COPY_SECTORS,
+		.copies = COPIES,
+		.detach = r->detach,
+		.io_error = r->io_error,
+		.disk_timeout_ms = r->disk_timeout_ms,
+		.after_sb = r->after_sb,
+		.call_pri_lost = r->call_pri_lost,
+		.fencing = r->fencing,
+		.pace = r->pace,
+		.csums_alg = r->csums_alg,
+		.csums_after_crash_only = r->csums_after_crash_only,
 	};
 	struct superblock *sb = &r->superblock_read;
 	int rc;
 
-	describe_offer(r, &cfg.offer);
+	for (int i = 0; i < HANDLER_COUNT; i++)
+		cfg.handlers |= r->handlers[i] ? 1u << i : 0;
+	storage_offer(r, &cfg.offer);
 	resource_set_features(r, sb->flags & SB_JUST_CREATED ? &cfg.offer : &sb->agreed);
 	/* The transport first: it does nothing before its first tick, and the core may
 	 * begin a superblock write at once. */
@@ -186,61 +222,47 @@ static int start_core(struct resource *r)
 			   &r->transport, r->disk_why, sizeof(r->disk_why));
 	if (rc)
 		return rc;
-	rc = replicate_new(&cfg, sb, &core_ops, r, now(r), &r->core);
+	rc = replicate_new(&cfg, sb, r->log_area, &core_ops, r, now(r), &r->core);
 	if (rc) {
 		transport_free(r->transport);
 		r->transport = NULL;
+		return rc;
 	}
-	return rc;
-}
-
-static void close_storage(struct resource *r)
-{
-	disk_close(r->disk);
-	r->disk = NULL;
-	superblock_io_close(&r->superblock);
-}
-
-static void try_open(struct resource *r)
-{
-	char before[RESOURCE_TEXT];
-	int rc;
-
-	memcpy(before, r->disk_why, sizeof(before));
-	r->disk_why[0] = '\0';
-	r->open_retry_ms = UINT64_MAX;
-	rc = superblock_io_open(&r->superblock, r->meta_path, r->meta_index, r->loop, on_superblock_done, r,
-				&r->superblock_read, r->disk_why, sizeof(r->disk_why));
-	if (!rc)
-		rc = check_superblock(r, &r->superblock_read);
-	if (!rc)
-		rc = disk_open(r->disk_path, r->loop, REQUESTS_MAX + PEER_REQUESTS, on_disk_done, r, &r->disk,
-			       r->disk_why, sizeof(r->disk_why));
-	if (!rc)
-		rc = start_core(r);
-	if (!rc) {
-		r->disk_why[0] = '\0';
-		log_info(r->name, "disk %s and metadata slot %d of %s are open", r->disk_path, r->meta_index,
-			 r->meta_path);
-		return;
-	}
-	if (!r->disk_why[0])
-		snprintf(r->disk_why, sizeof(r->disk_why), "cannot start: %s", strerror(-rc));
-	if (strcmp(before, r->disk_why))
-		log_error(r->name, "%s", r->disk_why);
-	close_storage(r);
-	r->open_retry_ms = now(r) + (rc == -EBUSY ? OPEN_RETRY_MS : 4 * OPEN_RETRY_MS);
+	replicate_sync_after(r->core, r->sync_after, now(r));
+	return 0;
 }
 
 /* ---- calls from the control thread ---- */
 
-static const char *disk_state(const struct replicate_status *core)
+/* What a disk that was given up still has: no other one is opened in its place before that has ended (P6). */
+static unsigned int left_to_disk(const struct resource *r, uint64_t *age_ms, char *why, size_t why_size)
 {
-	if (core->superblock.flags & SB_UNCLEAN)
-		return "Unclean";
-	if (!(core->superblock.flags & SB_CONSISTENT))
-		return "Inconsistent";
-	return core->disk_error ? "Failed" : "UpToDate";
+	struct replicate_status s;
+	uint64_t since = UINT64_MAX;
+	unsigned int n = r->disk ? disk_abandoned(r->disk, &since) : 0;
+
+	*age_ms = n ? now(r) - since : 0;
+	if (r->core) {
+		replicate_status(r->core, &s, now(r));
+		n += s.metadata_hung;
+		if (s.metadata_hung_ms > *age_ms)
+			*age_ms = s.metadata_hung_ms;
+	}
+	if (n)
+		snprintf(why, why_size, "%u request%s of the detached disk %s %s not ended for %llu s: wait for that, and see the kernel log (dmesg)",
+			 n, n == 1 ? "" : "s", r->disk_path, n == 1 ? "has" : "have", (unsigned long long)*age_ms / 1000);
+	return n;
+}
+
+/* Words when the disk, or its metadata, take their time. */
+static void describe_slowness(const struct replicate_status *s, char *why, size_t why_size)
+{
+	uint64_t age = s->metadata_ms > s->disk_ms ? s->metadata_ms : s->disk_ms;
+
+	if (age > SLOW_MS || s->hangs)
+		snprintf(why, why_size, "%s has not ended for %llu s%s",
+			 age == s->metadata_ms ? "a write or a read of the metadata" : "a request", (unsigned long long)age / 1000,
+			 s->hangs ? ", longer than disk-timeout allows; the partner's disk cannot take its place" : "");
 }
 
 void owner_status(struct resource *r, struct call *call)
@@ -253,22 +275,98 @@ void owner_status(struct resource *r, struct call *call)
 	snprintf(s->disk_why, sizeof(s->disk_why), "%s", r->disk_why);
 	if (r->core) {
 		replicate_status(r->core, &s->core, now(r));
-		state = disk_state(&s->core);
-		if (s->core.metadata_ms > SLOW_MS)
-			snprintf(s->disk_why, sizeof(s->disk_why),
-				 "a write of the metadata has not ended for %llu s",
-				 (unsigned long long)s->core.metadata_ms / 1000);
+		s->open = true;
+		state = s->core.disk_error ? "Failed" : disk_state_name(s->core.disk);
+		describe_slowness(&s->core, s->disk_why, sizeof(s->disk_why));
+		s->hung = left_to_disk(r, &s->hung_ms, s->disk_why, sizeof(s->disk_why));
 		if (s->core.disk_error)
 			snprintf(s->disk_why, sizeof(s->disk_why), "%s; trying again",
 				 strerror(-s->core.disk_error));
 	}
 	snprintf(s->disk_state, sizeof(s->disk_state), "%s", state);
-	if (r->transport)
+	if (r->transport) {
 		transport_describe(r->transport, s->peer_address, sizeof(s->peer_address));
+		s->protocol = transport_version(r->transport);
+	}
 	if (r->ring)
 		ring_counters(r->ring, &s->ring);
+	if (r->left_requests) {
+		s->left_requests = ring_left(r->ring);
+		s->left_since_ms = r->left_since_ms;
+	}
 	s->steps = r->steps;
 	call_answer(call, 0, "");
+}
+
+void owner_command(struct resource *r, struct call *call)
+{
+	char why[RESOURCE_TEXT + 64];
+
+	if (!r->core) {
+		snprintf(why, sizeof(why), "the disk is not available: %s", r->disk_why);
+		call_answer(call, -ENODEV, why);
+	} else if (r->stopping) {
+		call_answer(call, -ESHUTDOWN, "it is being stopped: 'backend-ctl up' starts it again");
+	} else if (r->command_call && !command_overtakes(call->command, r->command_call->command)) {
+		call_answer(call, -EBUSY, "another command is being answered: try again");
+	} else {
+		call_answer(r->command_call, -ECANCELED,
+			    call->command == COMMAND_RESUME_IO ? "resume-io came before everything in flight had ended: nothing is held" :
+								 "'detach --force' has taken its place");
+		r->command_call = call;
+		r->command_deadline_ms = now(r) + COMMAND_TIMEOUT_MS;
+		replicate_command(r->core, call->command, now(r));
+	}
+}
+
+/* resync-after */
+void owner_sync_after(struct resource *r, struct call *call)
+{
+	snprintf(r->sync_after, sizeof(r->sync_after), "%.*s", (int)METADATA_NAME_MAX, call->answer_why);
+	if (r->core)
+		replicate_sync_after(r->core, r->sync_after, now(r));
+	call_answer(call, 0, "");
+}
+
+/* The resyncs of other resources may have to wait now, or need not any longer. */
+static void tell_resyncing(struct resource *r)
+{
+	bool resyncing = r->core && replicate_resyncing(r->core);
+
+	if (atomic_exchange(&r->resyncing, resyncing) != resyncing && !atomic_exchange(&r->resyncing_posted, true))
+		mailbox_post(r->control, &r->resyncing_message);
+}
+
+/* P7: whoever asks is answered. */
+static void command_waited(struct resource *r)
+{
+	struct call *call = r->command_call;
+	struct replicate_status s;
+	char why[RESOURCE_TEXT];
+
+	if (now(r) < r->command_deadline_ms)
+		return;
+	r->command_call = NULL;
+	r->command_deadline_ms = UINT64_MAX;
+	replicate_status(r->core, &s, now(r));
+	if (call->command == COMMAND_SUSPEND_IO)
+		snprintf(why, sizeof(why),
+			 "nothing new is executed, but %u requests of the guest are still being executed (%u wait for the local "
+			 "disk, %u for the partner): wait for them, or 'backend-ctl resume-io %s'",
+			 s.queued + s.logging + s.local_pending + s.peer_pending, s.local_pending, s.peer_pending, r->name);
+	else if (call->command == COMMAND_DETACH && !s.disk_ms && !s.metadata_ms)
+		snprintf(why, sizeof(why), "it is begun, but %s is still to hear of it: see 'backend-ctl status %s'", r->peer_host, r->name);
+	else if (call->command == COMMAND_DETACH || call->command == COMMAND_DETACH_FORCE)
+		snprintf(why, sizeof(why),
+			 "it is begun, but the disk has not ended what it was asked for (the oldest request for %llu s, the metadata for "
+			 "%llu s): wait for it, or go on without it with 'backend-ctl detach --force %s'",
+			 (unsigned long long)s.disk_ms / 1000, (unsigned long long)s.metadata_ms / 1000, r->name);
+	else
+		snprintf(why, sizeof(why),
+			 "it is begun, but a write of the metadata has not ended for %llu s: it goes on by itself when that ends; see the "
+			 "kernel log (dmesg)",
+			 (unsigned long long)s.metadata_ms / 1000);
+	call_answer(call, -ETIMEDOUT, why);
 }
 
 /* ---- stopping ---- */
@@ -281,30 +379,35 @@ static bool attached(const struct resource *r, char *why, size_t why_size)
 	if (!r->core)
 		return false;
 	replicate_status(r->core, &status, now(r));
-	snprintf(why, why_size, "%s has it", status.who);
+	if (status.attachment == ATTACHMENT_RELEASING)
+		snprintf(why, why_size, "the last writes of %s, which is gone, wait: 'backend-ctl status %s' says what for", status.who, r->name);
+	else
+		snprintf(why, why_size, "%s has it: shut that guest down or migrate it first", status.who);
 	return status.attachment != ATTACHMENT_NONE;
 }
 
 /*
  * A guest that is still there is left with a ring in which nothing is unanswered but what it has
- * not seen consumed: a later daemon attaches where this one stopped.  Only when the last writes
- * cannot be finished (no partner) does the resource stay SB_IN_USE, and is found unclean.
+ * not seen consumed: a later daemon attaches where this one stopped.  Only when the last requests
+ * cannot be finished in time does the resource stay SB_IN_USE: then what the activity log holds is copied, and the later
+ * daemon executes them again, as after a kill (docs/RESTART.md).
  */
 void owner_stop(struct resource *r, struct call *call)
 {
 	struct call *connect = r->connect_call;
 	char why[RESOURCE_TEXT];
-	bool guest = attached(r, why, sizeof(why));
+	uint64_t age;
+	bool guest = attached(r, why, sizeof(why)), hung = !guest && left_to_disk(r, &age, why, sizeof(why));
 
-	if (r->stopping || (!call->force && guest)) {
-		call_answer(call, -EBUSY, r->stopping ? "it is being stopped already" : why);
+	if (r->stopping || (call->stop == RESOURCE_DOWN && (guest || hung))) {
+		call_answer(call, -EBUSY, r->stopping ? "it is being stopped already: try again" : why);
 		return;
 	}
 	r->stop_call = call;
 	r->stopping = true;
 	r->stop_deadline_ms = now(r) + STOP_TIMEOUT_MS;
 	r->connect_call = NULL;
-	call_answer(connect, -ESHUTDOWN, "the daemon is being stopped");
+	call_answer(connect, -ESHUTDOWN, "drbdxd is being stopped: its disks are served on when it runs again");
 	if (!guest && r->core)
 		replicate_yield(r->core, now(r));
 }
@@ -319,18 +422,38 @@ static bool stop_settled(struct resource *r)
 	if (!owner_park_guest(r))
 		return false;
 	replicate_status(r->core, &s, now(r));
-	return s.attachment == ATTACHMENT_NONE && !s.peer_writes && !r->superblock.stage;
+	return s.attachment == ATTACHMENT_NONE && !s.peer_writes && !r->superblock.stage && !metadata_io_busy(&r->metadata) &&
+	       !replicate_leaving(r->core);
 }
 
 static void say_goodbye(struct resource *r)
 {
 	char why[RESOURCE_TEXT];
 
-	if (r->stop_call->force)
-		snprintf(why, sizeof(why), "drbdxd on %s is being stopped", r->self_host);
+	if (r->stop_call->stop == RESOURCE_END)
+		snprintf(why, sizeof(why), "drbdxd on %s is being stopped, and connects when it runs again", r->self_host);
 	else
-		snprintf(why, sizeof(why), "%s was taken down on %s", r->name, r->self_host);
+		snprintf(why, sizeof(why), "taken down on %s: 'backend-ctl up %s' there", r->self_host, r->name);
 	transport_shutdown(r->transport, why);
+}
+
+/* The daemon ends, and a disk has not ended what it has: for how long is that waited for? The claim on the disk outlives us in the
+ * kernel (claim.c). */
+static bool give_up_stop(struct resource *r)
+{
+	bool late = now(r) >= r->stop_deadline_ms + HUNG_STOP_MS;
+
+	if (now(r) >= r->stop_deadline_ms && !r->stop_said)
+		log_warn(r->name, "stopping, and %u requests at the disk %s, or its metadata, have not ended: %s", storage_in_flight(r),
+			 r->disk_path, r->stop_call->stop != RESOURCE_DOWN ? "they are waited for for 3 s" : "they are waited for");
+	r->stop_said = now(r) >= r->stop_deadline_ms;
+	if (!late || r->stop_call->stop == RESOURCE_DOWN)
+		return false;
+	log_error(r->name,
+		  "%u requests at the disk %s, or its metadata, still have not ended: drbdxd ends all the same, and a new one opens the "
+		  "disk when they have",
+		  storage_in_flight(r), r->disk_path);
+	return true;
 }
 
 static void stop_advance(struct resource *r)
@@ -342,28 +465,33 @@ static void stop_advance(struct resource *r)
 	owner_detach_ring(r);
 	if (r->transport) {
 		if (!late && !transport_flushed(r->transport))
-			return; /* GIVE is to reach the partner */
+			return; /* GIVE and LEAVING are to reach the partner */
 		say_goodbye(r);
 		if (!transport_idle(r->transport))
 			return;
 	}
-	if ((r->disk && disk_in_flight(r->disk)) || r->superblock.stage)
-		return; /* the kernel still has buffers of ours: bounded by the disk */
+	r->left_behind = storage_in_flight(r);
+	if (r->left_behind && !give_up_stop(r))
+		return; /* the kernel still has buffers of ours */
 	r->ended = true;
 }
 
 static void dispose(struct resource *r)
 {
-	struct call *claim = r->claim_call;
+	struct call *claim = r->claim_call, *command = r->command_call;
 
-	r->claim_call = NULL;
-	call_answer(claim, -ESHUTDOWN, "the daemon is being stopped");
+	r->claim_call = r->command_call = NULL;
+	call_answer(claim, -ESHUTDOWN, "drbdxd, or the resource, is being stopped: try again when it runs again");
+	call_answer(command, -ESHUTDOWN, "it is being stopped: 'backend-ctl up' starts it again");
 	act_sibling_ready(r, -ESHUTDOWN);
 	if (r->transport)
 		transport_free(r->transport);
+	if (r->left_behind)
+		return; /* the kernel works in this memory, and has the disk open; the process ends */
 	if (r->core)
 		replicate_free(r->core);
-	close_storage(r);
+	storage_close(r);
+	owner_close_inflight(r);
 	loop_free(r->loop);
 	free(r->guest_pool); /* not pool_free(): what a guest never got answered still has buffers */
 	free(r->peer_pool);
@@ -393,6 +521,7 @@ static uint64_t next_deadline(const struct resource *r)
 
 	if (r->ring && r->ring_work)
 		return now(r);
+	deadline = earliest(deadline, r->command_deadline_ms);
 	if (r->transport)
 		deadline = earliest(deadline, transport_deadline(r->transport));
 	if (r->stopping)
@@ -404,8 +533,9 @@ static uint64_t next_deadline(const struct resource *r)
 static void tick(struct resource *r)
 {
 	if (!r->core && !r->stopping && now(r) >= r->open_retry_ms)
-		try_open(r);
+		storage_try_open(r);
 	owner_claim_waited(r);
+	command_waited(r);
 	if (r->core && now(r) >= replicate_deadline(r->core))
 		replicate_tick(r->core, now(r));
 	if (r->transport && now(r) >= transport_deadline(r->transport))
@@ -420,6 +550,8 @@ static void turn(struct resource *r)
 	if (r->transport)
 		transport_flush(r->transport);
 	owner_finish_connect(r); /* that may have ended the last orphan */
+	storage_let_go(r);
+	tell_resyncing(r);
 	if (r->stopping)
 		stop_advance(r);
 }
@@ -427,23 +559,27 @@ static void turn(struct resource *r)
 static void *owner_main(void *arg)
 {
 	struct resource *r = arg;
+	uint64_t deadline;
 	int rc;
 
 	pthread_setname_np(pthread_self(), "drbdx-resource");
 	r->mail_op.fn = on_mail;
 	r->started_ms = now(r);
 	loop_poll_in(r->loop, &r->mail_op, mailbox_fd(r->inbox));
-	try_open(r);
+	storage_try_open(r);
 	while (!r->ended) {
 		turn(r);
 		if (r->ended)
 			break;
-		rc = loop_run(r->loop, next_deadline(r));
+		deadline = next_deadline(r);
+		rc = loop_run(r->loop, deadline);
 		if (rc) {
 			log_error(r->name, "io_uring failed: %s", strerror(-rc));
 			/* nothing can be served without it; the service manager starts a new daemon (P6) */
 			abort();
 		}
+		if (r->core && deadline != UINT64_MAX && now(r) > deadline + LATE_MS)
+			replicate_was_late(r->core, now(r));
 	}
 	dispose(r);
 	call_answer(r->stop_call, 0, "");
@@ -454,7 +590,7 @@ int resource_owner_start(struct resource *r, char *why, size_t why_size)
 {
 	int rc;
 
-	r->open_retry_ms = r->claim_deadline_ms = UINT64_MAX;
+	r->open_retry_ms = r->claim_deadline_ms = r->command_deadline_ms = UINT64_MAX;
 	r->area = aligned_alloc(POOL_PAGE, GUEST_POOL_BYTES + PEER_POOL_BYTES);
 	if (!r->area)
 		return -ENOMEM;

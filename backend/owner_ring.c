@@ -120,9 +120,11 @@ void owner_detach_ring(struct resource *r)
 		loop_cancel(r->loop, &w->op);
 	else
 		free(w);
-	r->orphans = ring_detach(r->ring) ? r->ring : NULL; /* NULL: freed, nothing was in flight */
+	/* A guest that is left to a later daemon waits for what is unanswered; one whose device closes does not. */
+	r->orphans = ring_detach(r->ring, r->stopping) ? r->ring : NULL; /* NULL: freed, nothing was in flight */
 	r->ring = NULL;
 	r->ring_work = false;
+	r->left_requests = 0;
 }
 
 static void ring_broken(void *ctx, const char *why)
@@ -157,6 +159,24 @@ static void hold_attached(struct resource *r)
 	r->record.mark = ring_mark(r->ring);
 }
 
+/* An earlier daemon was killed, or could not finish in time. */
+static void note_left(struct resource *r)
+{
+	r->left_requests = ring_left(r->ring);
+	r->left_since_ms = now(r);
+	if (r->left_requests)
+		log_notice(r->name, "%u requests of the earlier daemon are unanswered: they are executed again", r->left_requests);
+}
+
+static void finish_left(struct resource *r)
+{
+	if (!r->left_requests || ring_left(r->ring))
+		return;
+	log_notice(r->name, "%u requests of the earlier daemon were unanswered, finished again after %llu ms", r->left_requests,
+		   (unsigned long long)(now(r) - r->left_since_ms));
+	r->left_requests = 0;
+}
+
 static int attach_ring(struct resource *r, char *why, size_t why_size)
 {
 	struct replicate_status status;
@@ -169,13 +189,15 @@ static int attach_ring(struct resource *r, char *why, size_t why_size)
 	r->watch = calloc(1, sizeof(*r->watch));
 	if (!r->watch)
 		return -ENOMEM;
-	rc = ring_attach(&r->ring_params, &limits, r->guest_pool, &ring_ops, r, &r->ring, why, why_size);
+	rc = ring_attach(&r->ring_params, &limits, r->guest_pool, r->inflight, &ring_ops, r, &r->ring, why, why_size);
 	if (rc) {
 		free(r->watch);
 		r->watch = NULL;
 		r->ring = NULL;
 		return rc;
 	}
+	r->go_on = false;
+	note_left(r);
 	if (r->record.held)
 		hold_attached(r);
 	r->watch->op.fn = on_watch;
@@ -195,6 +217,8 @@ void owner_serve_ring(struct resource *r)
 		if (r->ring)
 			ring_push(r->ring);
 	}
+	if (r->ring)
+		finish_left(r);
 	if (r->core && r->record.held)
 		replicate_quiet(r->core, now(r));
 }
@@ -211,14 +235,22 @@ void owner_finish_connect(struct resource *r)
 	r->orphans = NULL;
 	r->connect_call = NULL;
 	rc = attach_ring(r, why, sizeof(why));
+	if (rc == -ESTALE)
+		snprintf(why + strlen(why), sizeof(why) - strlen(why), ": this guest cannot go on and has to be destroyed (xl destroy)");
 	call_answer(call, rc, rc && !why[0] ? strerror(-rc) : why);
+}
+
+void owner_close_inflight(struct resource *r)
+{
+	inflight_close(r->inflight);
+	r->inflight = NULL;
 }
 
 /* ---- actions of the core ---- */
 
 static void write_record(struct resource *r)
 {
-	if (r->record.domid)
+	if (r->record.domid || r->record.core.confirmed || r->record.core.known)
 		attachment_write(r->minor, &r->record);
 }
 
@@ -268,8 +300,11 @@ void act_released(void *ctx)
 
 	if (r->stopping)
 		return; /* the guest is still there, for the next daemon */
-	attachment_forget(r->minor);
-	r->record = (struct attachment_record){ .domid = 0 };
+	attachment_forget(r->minor, &r->record.core);
+	r->record = (struct attachment_record){ .core = attachment_of_host(&r->record.core) };
+	owner_close_inflight(r);
+	inflight_forget(r->minor);
+	r->go_on = false;
 }
 
 void act_resume(void *ctx)
@@ -287,10 +322,16 @@ void act_record(void *ctx, const struct attachment *a)
 {
 	struct resource *r = ctx;
 
-	if (r->claim_call) /* being granted */
+	if (r->left) { /* only the token's part can have changed */
+		r->found.core.confirmed = a->confirmed;
+		r->found.core.known = a->known;
+		r->record.core = attachment_of_host(a);
+		attachment_write(r->minor, &r->found);
+		return;
+	}
+	if (r->claim_call && (a->served || a->reserved)) /* being granted */
 		r->record.domid = r->claim_call->claim.domid;
 	r->record.core = *a;
-	r->record.drained = false;
 	write_record(r);
 }
 
@@ -367,25 +408,26 @@ void act_outdated(void *ctx, const char *why)
 static void claim_from_core(struct resource *r, struct call *call)
 {
 	const struct resource_claim *c = &call->claim;
-	struct attachment_record record;
 
 	r->steps = (struct handover_steps){ .reserve_from = c->claimant.incoming ? clock_us() : 0 };
-	if (!c->adopt || attachment_read(r->minor, &record) || record.domid != c->domid) {
+	if (!c->adopt || !r->left || r->found.domid != c->domid) {
 		replicate_claim(r->core, &c->claimant, now(r));
 		return;
 	}
-	r->record = record;
+	r->record = r->found;
+	r->left = false;
+	r->go_on = attachment_needs_table(&r->record);
 	r->adopting = true;
-	replicate_adopt(r->core, &c->claimant, &record.core, now(r));
+	replicate_adopt(r->core, &c->claimant, &r->found.core, now(r));
 	r->adopting = false;
 }
 
 void owner_claim(struct resource *r, struct call *call)
 {
 	if (r->stopping) {
-		call_answer(call, -ESHUTDOWN, "the resource is being stopped");
+		call_answer(call, -ESHUTDOWN, "the resource is being stopped: 'backend-ctl up' starts it again");
 	} else if (r->claim_call) {
-		call_answer(call, -EBUSY, "another request for this resource is being answered");
+		call_answer(call, -EBUSY, "another guest is just asking for the disk: try again");
 	} else {
 		r->claim_call = call;
 		if (r->core)
@@ -440,7 +482,7 @@ void owner_release(struct resource *r, struct call *call)
 void owner_ring_connect(struct resource *r, struct call *call)
 {
 	if (!r->core || r->stopping) {
-		call_answer(call, -ESHUTDOWN, "the resource is not up");
+		call_answer(call, -ESHUTDOWN, "the resource is being stopped: 'backend-ctl up' starts it again");
 		return;
 	}
 	if (r->connect_call) {
@@ -448,11 +490,17 @@ void owner_ring_connect(struct resource *r, struct call *call)
 		return;
 	}
 	owner_detach_ring(r);
+	/* Before the record says that the ring is served: a daemon that finds that looks for the table. */
+	if (!r->inflight)
+		r->inflight = inflight_open(r->minor, r->name, r->go_on);
+	if (!r->inflight) {
+		call_answer(call, -ENOMEM, "drbdxd is out of memory");
+		return;
+	}
 	r->ring_params = call->connection.ring;
 	r->ring_read_only = call->connection.read_only;
 	r->connect_call = call;
 	r->activated = false;
-	r->record.drained = false;
 	if (r->steps.reserve_us && !r->steps.commit_from)
 		r->steps.commit_from = clock_us();
 	replicate_activate(r->core, call->connection.who, call->connection.alone, now(r));
@@ -502,12 +550,13 @@ void owner_outdate(struct resource *r, struct call *call)
 
 void owner_nobody_left(struct resource *r, struct call *call)
 {
-	if (!r->core) {
+	if (r->left) {
 		r->left = false;
-	} else if (r->record.domid == 0) {
-		attachment_forget(r->minor);
-		replicate_nobody_left(r->core, now(r));
+		attachment_forget(r->minor, &r->record.core);
+		inflight_forget(r->minor);
 	}
+	if (r->core && !r->record.domid)
+		replicate_nobody_left(r->core, now(r));
 	call_answer(call, 0, "");
 }
 
@@ -520,10 +569,6 @@ bool owner_park_guest(struct resource *r)
 
 	if (replicate_guest_requests(r->core) || (r->ring && ring_in_flight(r->ring)))
 		return false;
-	if (r->record.domid && r->record.core.served && !r->record.drained) {
-		r->record.drained = true; /* also where no ring is attached just now */
-		write_record(r);
-	}
 	owner_detach_ring(r);
 	replicate_status(r->core, &s, now(r));
 	if (s.attachment != ATTACHMENT_NONE && s.attachment != ATTACHMENT_RELEASING)

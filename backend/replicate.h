@@ -16,11 +16,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/generation.h"
+#include "backend/handler.h"
 #include "backend/metadata.h"
+#include "backend/pace.h"
 #include "backend/request.h"
 #include "backend/wire.h"
 
-#define REPLICATE_TEXT 320u
+#define REPLICATE_TEXT 1024u /* a sentence for a person: room for the longest names, so that the way out is never what is cut off */
 
 /* The peer as the core sees it.  transport.c has authenticated it before replicate_connected(). */
 /* clang-format off */
@@ -76,6 +79,94 @@ struct attachment {
 	uint64_t reserved; /* the reservation under which this copy of the guest arrived, 0 = none */
 	bool handed_over;  /* the token was given away with nothing unanswered in the ring */
 	bool stale;
+	/* not of an attachment, but it has the same life: the token of this epoch was obtained, or confirmed by the
+	 * partner, since the host was started (rule R12); 0 = none */
+	uint64_t confirmed;
+	bool known; /* a meeting was finished since the host was started (rule R15) */
+};
+
+/* `fencing` in drbd.conf: what has to be done before a guest goes on without the partner. */
+enum fencing {
+	FENCING_DONT_CARE,
+	FENCING_RESOURCE_ONLY,	      /* fence-peer runs while the guest goes on */
+	FENCING_RESOURCE_AND_STONITH, /* the guest is frozen until fence-peer has fenced the partner */
+};
+
+/* clang-format off */
+/* How far that is, since the two met last. */
+#define FENCE_STATES(X) \
+	X(NOT_YET,	"not needed, or not begun") \
+	X(ASKED,	"fence-peer runs") \
+	X(DONE,		"the partner may be left behind") \
+	X(FAILED,	"fence-peer has not fenced the partner")
+enum fence_state {
+#define X(name, what) FENCE_##name,
+	FENCE_STATES(X)
+#undef X
+	FENCE_STATE_COUNT
+};
+
+/* Data on this node and on the partner's, as DRBD names them. */
+#define DISK_STATES(X) \
+	X(DISKLESS,	"Diskless",	"the disk has failed or is detached") \
+	X(INCONSISTENT,	"Inconsistent",	"not usable by itself: the target of a resync, or never declared usable") \
+	X(OUTDATED,	"Outdated",	"usable, but the other node has newer data") \
+	X(CONSISTENT,	"Consistent",	"usable; whether it is the newest is known when the two have met") \
+	X(UP_TO_DATE,	"UpToDate",	"usable and the newest") \
+	X(UNKNOWN,	"DUnknown",	"not connected")
+enum disk_state {
+#define X(name, text, what) DISK_##name,
+	DISK_STATES(X)
+#undef X
+	DISK_STATE_COUNT
+};
+
+/* The resync, as this node sees it. */
+#define SYNC_STATES(X) \
+	X(OFF,		"Established",	"nothing to be copied, or not connected") \
+	X(EXCHANGE,	"WFBitMap",	"the two tell each other what differs") \
+	X(SOURCE,	"SyncSource",	"blocks are copied to the partner") \
+	X(TARGET,	"SyncTarget",	"blocks are copied from the partner") \
+	X(PAUSED_SOURCE, "PausedSyncS",	"to be copied to the partner, and paused") \
+	X(PAUSED_TARGET, "PausedSyncT",	"to be copied from the partner, and paused")
+enum sync_state {
+#define X(name, text, what) SYNC_STATE_##name,
+	SYNC_STATES(X)
+#undef X
+	SYNC_STATE_COUNT
+};
+
+/* What a person or the daemon may ask of the core; answered by commanded(), one at a time. */
+#define COMMANDS(X) \
+	X(PROMOTE,	"primary --force: this node's data count, whatever the partner has (P2)") \
+	X(OUTDATE,	"the partner has newer data: do not start a guest here before the two have met") \
+	X(INVALIDATE,	"this node's data are worthless: all of them are to be copied from the partner") \
+	X(INVALIDATE_REMOTE, "the partner's data are worthless: all of this node's are to be copied to it") \
+	X(CLEAR_BITMAP,	"new-current-uuid --clear-bitmap: both volumes are the same, nothing need be copied") \
+	X(DISCARD,	"connect --discard-my-data: what this node wrote alone may be thrown away, this once; not under a guest") \
+	X(DETACH,	"give the local disk up, if the partner's will do; done when it has ended what it was asked for") \
+	X(DETACH_FORCE,	"the same, and what it has not ended is left to it") \
+	X(SUSPEND_IO,	"execute and answer what is in flight, then hold the guest's I/O") \
+	X(RESUME_IO,	"go on") \
+	X(PAUSE_SYNC,	"no more copies for now") \
+	X(RESUME_SYNC,	"go on")
+enum command {
+#define X(name, what) COMMAND_##name,
+	COMMANDS(X)
+#undef X
+	COMMAND_COUNT
+};
+/* clang-format on */
+
+/* A block of metadata to be read or written: one of the activity log's, or a page of the bitmap. */
+enum metadata_area { METADATA_LOG, METADATA_BITMAP };
+struct metadata_op {
+	enum metadata_area area;
+	bool write;
+	uint32_t block; /* its number in the area */
+	uint8_t *data;	/* 4096 bytes, aligned, the core's until the answer */
+	bool busy;
+	uint64_t since_ms; /* the core's own: when it was submitted */
 };
 
 struct replicate;
@@ -84,14 +175,21 @@ struct replicate_ops {
 	/* Execute on the local disk; answered by replicate_disk_done(). Writes must be
 	 * durable (RWF_DSYNC) when done; preflush first flushes. */
 	void (*disk)(void *ctx, struct request *req);
+	/* What the disk has of this request is given up: it is not answered any more. What the kernel still does with the buffer must not
+	 * be seen in it, so from now on a guest's or a peer's request has another one at the same address with the same contents; of a
+	 * copy it is not used again. False: that is not possible now, it will be answered. */
+	bool (*abandon)(void *ctx, struct request *req);
 	/* Queue a packet for the peer, in order. For DATA the payload is req->data, which
 	 * stays until the request completes. */
 	void (*send)(void *ctx, const struct packet *p, struct request *req);
 	/* Make the superblock durable; answered by replicate_superblock_done(). At most one
 	 * at a time; `sb` is to be copied. */
 	void (*write_superblock)(void *ctx, const struct superblock *sb);
+	/* One block of metadata; answered by replicate_metadata_done(). A write must be durable when done.
+	 * At most one for each direction and area. */
+	void (*metadata)(void *ctx, struct metadata_op *op);
 	/* A guest's request is done and may be answered, or a peer's is and its buffer is
-	 * free again. rc: 0 or negative errno. */
+	 * free again. rc: 0 or negative errno; -ECANCELED: the guest is gone or stale, and gets no answer. */
 	void (*complete)(void *ctx, struct request *req, int rc);
 	/* Close the connection; the partner is told `why`. Answered by replicate_disconnected(). */
 	void (*disconnect)(void *ctx, const char *why);
@@ -100,6 +198,11 @@ struct replicate_ops {
 	void (*claimed)(void *ctx, int rc, const char *why);
 	void (*activated)(void *ctx, int rc, const char *why);
 	void (*released)(void *ctx);
+	/* Run a handler of drbd.conf that is in cfg.handlers. Those whose exit status counts are answered by
+	 * replicate_handled(). */
+	void (*handler)(void *ctx, enum handler handler);
+	/* the answer to replicate_command() */
+	void (*commanded)(void *ctx, int rc, const char *why);
 	/* Keep this for a later daemon, before anything else is done. */
 	void (*record)(void *ctx, const struct attachment *a);
 	/* The hand-over of a running guest. hold: note req_prod of the guest's ring (the mark): nothing
@@ -137,15 +240,37 @@ struct replicate_config {
 	uint32_t window_bytes, window_requests; /* receive window granted to the peer */
 	uint32_t claim_timeout_ms;		/* how long a claim may wait for the partner's answer, */
 	uint32_t reserve_timeout_ms;		/* and a reservation: the guest is suspended meanwhile */
+	/* wfc-timeout, degr-wfc-timeout: for how long the partner is waited for, from the start, or from its loss on; 0: for ever. A claim
+	 * waits as long, but no longer than claim_longest_ms, or claim_timeout_ms if it is for ever. */
+	uint32_t wfc_ms, degr_wfc_ms, claim_longest_ms;
+	bool wfc_force; /* on-wfc-timeout force-primary: then a guest is started without it (R17) */
 	uint32_t disk_retry_ms;			/* pause before a failed local request is tried again */
 	/* an earlier daemon left an attachment: until replicate_adopt() or _nobody_left() the token
 	 * does not leave this node (rule R11) */
 	bool left;
+	/* what an earlier daemon recorded of these two since the host was started */
+	uint64_t confirmed;
+	bool known;
+	enum fencing fencing;
+	uint32_t handlers; /* 1 << enum handler: which are configured */
+	/* Sizes that the simulator makes smaller: ACTLOG_EXTENT_SECTORS, BITMAP_PAGE_BLOCKS, and of the resync how
+	 * much is copied at once (sectors, a multiple of BITMAP_BLOCK_SECTORS) and how often (at most COPIES_MAX). */
+	uint32_t extent_sectors, page_blocks, copy_sectors, copies;
+	struct after_sb after_sb;
+	bool call_pri_lost; /* rr-conflict call-pri-lost */
+	struct pace_config pace; /* resync-rate and c-* */
+	/* csums-alg, NULL = blocks are copied without asking; only if a Primary had crashed (csums-after-crash-only) */
+	const char *csums_alg;
+	bool csums_after_crash_only;
+	bool detach; /* on-io-error detach: a failed local disk is given up if the partner's will do */
+	bool io_error; /* on-no-data-accessible io-error: where no disk has the guest's data, it gets an error */
+	uint32_t disk_timeout_ms; /* disk-timeout: so is one that has not ended something for so long; 0: it is waited for */
 };
 
-/* `sb` as read from the metadata. A superblock found SB_IN_USE becomes SB_UNCLEAN durably before
- * anything else. Strings in cfg stay the caller's and must outlive the core. -ENOMEM, -EINVAL. */
-int replicate_new(const struct replicate_config *cfg, const struct superblock *sb,
+/* `sb` as read from the metadata, `log` the activity log's area (ACTLOG_BLOCKS * ACTLOG_BLOCK bytes, read here
+ * only). A superblock found SB_IN_USE: this node died as Primary; what the log holds is out of sync, and it becomes SB_CRASHED
+ * durably before anything else. Strings in cfg stay the caller's and must outlive the core. -ENOMEM, -EINVAL. */
+int replicate_new(const struct replicate_config *cfg, const struct superblock *sb, const uint8_t *log,
 		  const struct replicate_ops *ops, void *ctx, uint64_t now_ms, struct replicate **out);
 void replicate_free(struct replicate *r);
 
@@ -169,6 +294,9 @@ void replicate_park(struct replicate *r, uint64_t now_ms);
 /* Clean shutdown: no more claims; an idle token goes to a connected partner. When
  * `superblock` in the status says GIVEN, GIVE has been queued. */
 void replicate_yield(struct replicate *r, uint64_t now_ms);
+/* After replicate_yield(), with `fencing`: the partner is about to be told that it need not fence this node (D20). When this is false,
+ * that is queued, or there is no reason to say it. */
+bool replicate_leaving(const struct replicate *r);
 
 /* The hand-over. The answer to look_suspended(): rc 0, or negative errno with words. */
 void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char *why, uint64_t now_ms);
@@ -182,6 +310,18 @@ void replicate_guest_ready(struct replicate *r, uint64_t now_ms);
 void replicate_sibling_used(struct replicate *r, uint64_t now_ms);
 void replicate_outdate(struct replicate *r, const char *why, uint64_t now_ms);
 
+/* A handler has ended; `ok`: with exit status 0; `verdict` of fence-peer. */
+void replicate_handled(struct replicate *r, enum handler handler, bool ok, enum fence_verdict verdict, uint64_t now_ms);
+
+/* resync-after: no copies as long as resource `name` of this node is being resynced; "": no longer. Apart from a person's pause:
+ * neither ends the other. */
+void replicate_sync_after(struct replicate *r, const char *name, uint64_t now_ms);
+bool replicate_resyncing(const struct replicate *r); /* also while it is held */
+
+/* Answered by commanded(); -EBUSY while another one is under way, unless this one overtakes it: then that is not answered any more. */
+void replicate_command(struct replicate *r, enum command command, uint64_t now_ms);
+bool command_overtakes(enum command later, enum command earlier);
+
 /* Guest requests. replicate_request(): one waits; may it be submitted now? If the right to execute it is
  * not durable yet, that is begun, and resume() follows. replicate_submit() only while replicate_ready();
  * req->op, sector etc. are validated. Answered by complete(). */
@@ -194,8 +334,9 @@ unsigned int replicate_guest_requests(const struct replicate *r); /* submitted a
 /* Results. `rc` 0 or negative errno. */
 void replicate_disk_done(struct replicate *r, struct request *req, int rc, uint64_t now_ms);
 void replicate_superblock_done(struct replicate *r, int rc, uint64_t now_ms);
+void replicate_metadata_done(struct replicate *r, struct metadata_op *op, int rc, uint64_t now_ms);
 
-/* The peer. A DATA or FLUSH packet comes with the request that holds its payload (flags, id
+/* The peer. A packet of wire_needs_request() comes with the request that holds its payload (flags, id
  * and state are set here; the table's owner sets op, tag, sector, sectors, data); other
  * packets with NULL. -EPROTO: the packet may not come now or contradicts our state; the
  * core has called disconnect(), and the request stays the caller's. */
@@ -210,6 +351,8 @@ void replicate_link_problem(struct replicate *r, const char *why, uint64_t now_m
 /* Timers: call replicate_tick() when the clock reaches replicate_deadline() (UINT64_MAX: never). */
 uint64_t replicate_deadline(const struct replicate *r);
 void replicate_tick(struct replicate *r, uint64_t now_ms);
+/* The caller's own loop was late: the time until now must not be held against the disk. */
+void replicate_was_late(struct replicate *r, uint64_t now_ms);
 
 struct replicate_status {
 	enum connection_state connection;
@@ -217,24 +360,58 @@ struct replicate_status {
 	char who[WIRE_TEXT + 1];     /* the guest, "" if none */
 	char why[REPLICATE_TEXT];    /* why CONNECTION_REFUSED or not connected, "" otherwise */
 	char frozen[REPLICATE_TEXT]; /* why guest I/O waits, "" if it does not */
+	char failing[REPLICATE_TEXT]; /* why guest I/O ends with errors, "" if it does not */
+	uint64_t failing_since_ms;
 	bool incoming;		     /* the guest arrived, or is arriving, by migration */
 	struct attachment kept;	     /* what a later daemon would go on with */
 	uint64_t frozen_since_ms, connection_since_ms;
 	struct superblock superblock; /* as last made durable */
 	struct packet_hello peer;     /* the partner's last HELLO, valid if peer_known */
 	bool peer_known;
-	/* how long the present superblock write is under way, 0 = none */
-	uint64_t metadata_ms;
+	uint64_t metadata_ms; /* how long the oldest read or write of the metadata is under way, 0 = none */
+	uint64_t disk_ms;     /* and the oldest request at our disk */
+	bool hangs;	      /* one of them for longer than disk-timeout allows */
+	bool returnable;      /* our disk was given up, and may yet be taken back: it is not to be closed */
+	/* of the metadata that were given up: what the disk still has, and for how long the oldest */
+	uint32_t metadata_hung;
+	uint64_t metadata_hung_ms;
 	/* last error of the local disk while requests are tried again, 0 = none */
 	int disk_error;
 	uint32_t queued, local_pending, peer_pending, peer_writes; /* requests in flight */
 	uint64_t oldest_ms;					   /* age of the oldest guest request */
+	uint32_t logging;					   /* of them, waiting for the activity log */
+	enum disk_state disk, peer_disk;
+	enum sync_state sync;
+	enum fence_state fence;
+	uint64_t fence_since_ms;
+	const char *fence_why;	   /* of DONE and FAILED, "" otherwise; constant text */
+	uint64_t alone_since_ms;   /* 0: not alone */
+	/* The partner is waited for, for so much longer by wfc-timeout (degraded: degr-wfc-timeout), and what becomes of a guest that is started:
+	 * "refuse" or "force-primary" when that time is over, "start" or "fence" without any waiting. NULL: connected, or it is waited for for
+	 * ever. Constant text. */
+	const char *awaited;
+	bool awaited_degraded;
+	uint64_t awaited_ms;
+	bool alone;		   /* the guest is served without the partner, under a generation of its own */
+	bool suspended;		   /* by suspend-io */
+	bool sync_paused;	   /* by pause-sync, also while there is no resync */
+	uint64_t out_of_sync;	   /* sectors, as far as is known */
+	bool out_of_sync_known;	   /* every page of the bitmap has been read */
+	uint64_t sync_total;	   /* sectors that the present resync began with */
+	uint64_t sync_since_ms;
+	char held[REPLICATE_TEXT]; /* why the resync is held, "" if it is not */
+	uint64_t held_since_ms;
+	/* by the resync, since the daemon was started: copied, and found to be the same */
+	uint64_t copied_sectors, same_sectors;
+	uint64_t log_writes, bitmap_writes, log_used;
 	uint64_t reads, writes, flushes;			   /* guest requests answered */
 	uint64_t read_sectors, written_sectors, sent_sectors, received_sectors;
 };
 void replicate_status(const struct replicate *r, struct replicate_status *out, uint64_t now_ms);
 
 const char *connection_state_name(enum connection_state s);
+const char *disk_state_name(enum disk_state s); /* DRBD's words */
+const char *sync_state_name(enum sync_state s);
 const char *attachment_state_name(enum attachment_state s);
 
 #endif

@@ -6,23 +6,28 @@
  * `struct request`.  A write's data is copied out of the guest's pages once, into `data`;
  * that copy is what the local disk, the network and every checksum see (P3).
  *
- *   ring ──> QUEUED ──> ACTIVE ──> DONE ──> response
- *              │          │
- *              │          ├─ local disk  (REQUEST_LOCAL_PENDING until it is durable here)
- *              │          └─ peer        (REQUEST_PEER_PENDING until its ACK says it is durable there)
- *              │
+ *   ring ──> QUEUED ──> LOGGING ──> ACTIVE ──> DONE ──> response
+ *              │           │           ├─ local disk  (REQUEST_LOCAL_PENDING until it is durable here)
+ *              │           │           └─ partner     (REQUEST_PEER_PENDING until it says that it is durable there)
+ *              │           └─ a write waits until its extents are in the activity log
  *              └─ waits for an older request that it overlaps
  *
- * A peer's write is the same structure on the other node: it has no REQUEST_PEER_PENDING,
- * and its completion sends the ACK.
+ * Where it goes when it becomes ACTIVE:
+ *   write, flush   to the local disk, unless that has failed, and to the partner, unless the two have parted: then
+ *                  a write is marked out of sync instead (REQUEST_MARKED), under a generation of its own (P1)
+ *   read           to the local disk if that has the data there, otherwise to the partner (REQUEST_REMOTE)
  *
- * A request is answered when nothing is pending.  A lost connection does not answer it:
- * REQUEST_PEER_PENDING stays until a later connection has acknowledged it, so the guest sees a pause,
- * not an error (P1).  A failed local disk does not answer it either: the write is tried again.
+ * A request is answered when nothing is pending.  A lost connection does not answer it: REQUEST_PEER_PENDING stays until a
+ * later connection has acknowledged it, or until this node goes on alone (alone.c).  A failed local disk does not
+ * answer it either: it is tried again, or the disk is given up and the partner's is used.  Where no disk is left,
+ * it waits, or, with on-no-data-accessible io-error, ends with an error.
+ *
+ * A copy of the resync (resync.c) is the same structure, in the same order domain as the guest's writes (P3): a read on one disk,
+ * then a write on the other.  A partner's request is, too: it has no REQUEST_PEER_PENDING, and its end sends the answer.
  *
  * Who owns what: the table that a request comes from (ring.c for a guest's, transport.c for a
- * peer's) owns the structure and the buffer; between replicate_submit() or replicate_packet()
- * and the `complete` action they belong to replicate.c, and nobody else changes or frees them.
+ * peer's, resync.c for a copy) owns the structure and the buffer; between replicate_submit() or replicate_packet()
+ * and the `complete` action they belong to the core, and nobody else changes or frees them.
  */
 #ifndef DRBDX_BACKEND_REQUEST_H
 #define DRBDX_BACKEND_REQUEST_H
@@ -32,16 +37,22 @@
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 
+#include "backend/csum.h"
+
 /* the unit of every sector number, whatever the disk's block size (blkif.h) */
 #define SECTOR_SIZE	    512u
 #define REQUEST_SECTORS_MAX 2048u /* 1 MiB: 256 indirect segments of 4 KiB */
-#define REQUESTS_MAX	    512u  /* slots of a ring of order 4; `tag` is below this */
+#define REQUESTS_MAX	    512u  /* slots of a ring of order 4; a guest's `tag` is below this */
+#define COPIES_MAX	    16u	  /* of the resync at once; their tags follow */
+
+struct disk_op;
 
 enum request_op { REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH };
 
 enum request_state {
 	REQUEST_FREE,	/* in its owner's table */
 	REQUEST_QUEUED, /* accepted, waits for an older overlapping request */
+	REQUEST_LOGGING, /* a write that waits for the activity log */
 	REQUEST_ACTIVE, /* at the local disk, at the peer, or both */
 };
 
@@ -55,6 +66,19 @@ enum {
 	/* the connection that brought it still stands, so its ACK is wanted */
 	REQUEST_ACK_WANTED = 1u << 5,
 	REQUEST_DISK_FAILED = 1u << 6, /* the local disk failed it and has not done it since */
+	REQUEST_LOGGED = 1u << 7,      /* its extents are in the activity log for it */
+	REQUEST_REMOTE = 1u << 8,      /* a read that the partner answers */
+	REQUEST_MARKED = 1u << 9,      /* a write that the partner does not get: its blocks are out of sync */
+	REQUEST_COPY_OUT = 1u << 10,   /* of the resync: from our disk to the partner's */
+	REQUEST_COPY_IN = 1u << 11,    /* from the partner's disk to ours */
+	REQUEST_ANSWERED = 1u << 12,   /* a partner's read: READ_DATA has been sent, RECEIVED is awaited */
+	REQUEST_COMPARE = 1u << 13,    /* of the resync: are the two disks the same there? by digest (csum.h) */
+	REQUEST_PAGE = 1u << 14,       /* not a request: a page of the bitmap that waits for its place in the window, or for RECEIVED */
+	REQUEST_HOT = 1u << 15,	       /* with REQUEST_PAGE: not a page, but the extents that go with a guest (hot.c) */
+	REQUEST_NO_DATA = 1u << 16,    /* no disk could do it: it ends with an error */
+	REQUEST_AHEAD = 1u << 17,      /* a read that begins anew when the two have met, for who has what is decided then; one of what the partner may lack
+					* waits for that, or until our data have a generation of their own */
+	REQUEST_DISCARDED = 1u << 18,  /* of a guest whose data do not count any more: it is not answered, whatever comes of it */
 };
 
 struct request {
@@ -69,18 +93,26 @@ struct request {
 	/* sectors * 512 bytes, block aligned, in a registered pool; owned by the table's owner */
 	uint8_t *data;
 
-	/* replicate.c's own. */
+	/* the core's own (request.c, remote.c, peer.c) */
 	enum request_state state;
 	unsigned int flags;
-	/* order of submission on this node, never reused; for a peer's request the peer's id */
+	/* order of submission on this node, never reused; for a partner's request the partner's id */
 	uint64_t id;
 	uint64_t since_ms;	   /* when it was submitted (monotonic), for status */
 	RB_ENTRY(request) overlap; /* in the index of requests by sector (overlap.c), while not FREE */
 	uint64_t overlap_end;	   /* highest end in this subtree, in sectors */
 	TAILQ_ENTRY(request) link; /* in exactly one list, named after its state */
 
+	TAILQ_ENTRY(request) disk_link; /* of those that our disk has (hang.c), */
+	uint64_t disk_ms;		/* since then */
+	bool slot_lost; /* of a copy: the disk was given up with its buffer */
+
+	/* with REQUEST_COMPARE */
+	uint16_t digest_length;
+	uint8_t digest[CSUM_MAX];
+
 	/* disk.c's own. */
-	int disk_rc;
+	struct disk_op *disk_op;
 };
 
 #endif

@@ -69,7 +69,7 @@ void outdate(struct replicate *r, const char *fmt, ...)
 		r->ops->activated(r->ctx, -ESTALE, r->stale_why);
 }
 
-static bool arriving(const struct replicate *r)
+bool arriving(const struct replicate *r)
 {
 	return r->attachment == ATTACHMENT_RESERVED || r->attachment == ATTACHMENT_COMMITTING;
 }
@@ -118,8 +118,9 @@ void reserve_ask(struct replicate *r)
 
 	if (r->wanted.token == TOKEN_HELD) {
 		snprintf(why, sizeof(why),
-			 "%s: %s holds the token itself, so no guest of %s can be arriving with this disk",
-			 r->cfg.name, r->cfg.self_host, r->cfg.peer_host);
+			 "%s: %s holds the token itself, so no guest of %s can be arriving with this disk: see 'backend-ctl status %s' "
+			 "there",
+			 r->cfg.name, r->cfg.self_host, r->cfg.peer_host, r->cfg.name);
 		claim_refuse(r, -EPERM, why);
 		return;
 	}
@@ -134,7 +135,7 @@ void reserve_ask(struct replicate *r)
 
 static bool same_disk(const struct replicate *r, const struct packet_grant *g)
 {
-	return g->gen.current == r->durable.gen.current && g->agreed.sectors == r->durable.agreed.sectors &&
+	return (g->gen.current == r->durable.gen.current || r->detached || r->peer.diskless) && g->agreed.sectors == r->durable.agreed.sectors &&
 	       g->agreed.block_size == r->durable.agreed.block_size;
 }
 
@@ -143,14 +144,15 @@ static void on_grant(struct replicate *r, const struct packet_grant *g)
 	char why[REPLICATE_TEXT];
 
 	if (r->attachment != ATTACHMENT_RESERVING || !r->reserve_sent || g->nonce != r->reserve_nonce) {
-		if (g->id != r->kept.reserved) /* not a repetition: nobody here wants it any more */
+		if (g->id != r->kept.reserved && !r->left) /* not a repetition: nobody here wants it, nor may a later daemon */
 			send_reservation(r, PACKET_ENDED, g->id);
 		return;
 	}
 	if (!same_disk(r, g)) {
-		snprintf(why, sizeof(why), "%s: the disks on %s and %s are not the same (generations %016llX and %016llX)",
-			 r->cfg.name, r->cfg.self_host, r->cfg.peer_host,
-			 (unsigned long long)r->durable.gen.current, (unsigned long long)g->gen.current);
+		snprintf(why, sizeof(why), "%s: the disks on %s and %s are not the same (generations %016llX and %016llX): see 'backend-ctl status %s', and "
+			 "migrate when both are up to date",
+			 r->cfg.name, r->cfg.self_host, r->cfg.peer_host, (unsigned long long)r->durable.gen.current,
+			 (unsigned long long)g->gen.current, r->cfg.name);
 		send_reservation(r, PACKET_ENDED, g->id);
 		claim_refuse(r, -EPROTO, why);
 		return;
@@ -165,7 +167,7 @@ static void on_grant(struct replicate *r, const struct packet_grant *g)
 static void on_reserve_refuse(struct replicate *r, const struct packet_refuse *p)
 {
 	if (r->attachment == ATTACHMENT_RESERVING && r->reserve_sent && p->nonce == r->reserve_nonce)
-		claim_refuse(r, -EBUSY, p->why);
+		claim_refuse_told(r, p->why);
 }
 
 /* The token may be here already: the source's device was closed first (R9). */
@@ -187,24 +189,26 @@ static void on_commit_refuse(struct replicate *r, const struct packet_refuse *p)
 
 /* ---- the source ---- */
 
-static const char resumed_words[] = "the guest was resumed at its source";
+static const char resumed_words[] = "the guest was resumed at its source: migrate it once more";
+static const char gone_words[] = "the guest is gone at its source: start it with 'xl create'";
 
-/* Why the guest here cannot be handed over now: fills `why`. */
+/* Why the guest here cannot be handed over now: fills `why`, for the partner, which puts the resource's name before it. */
 static bool unable(const struct replicate *r, char *why, size_t size)
 {
 	if (r->left || r->yielding)
 		snprintf(why, size, "drbdxd on %s is being %s: try again", r->cfg.self_host,
 			 r->left && !r->parking ? "started" : "stopped");
 	else if (!token_held(r))
-		snprintf(why, size, "%s does not hold the token of %s either", r->cfg.self_host, r->cfg.name);
+		snprintf(why, size, "%s does not hold the token either: see 'backend-ctl status' there", r->cfg.self_host);
 	else if (r->attachment == ATTACHMENT_NONE || r->attachment == ATTACHMENT_RELEASING)
-		snprintf(why, size, "no guest has %s on %s, so none can be arriving from there", r->cfg.name,
-			 r->cfg.self_host);
+		snprintf(why, size, "no guest has it on %s, so none can be arriving from there: start it with 'xl create'", r->cfg.self_host);
 	else if (r->attachment != ATTACHMENT_ACTIVE && r->attachment != ATTACHMENT_CLAIMED)
-		snprintf(why, size, "%s on %s is not being served: %.120s is %s", r->cfg.name, r->cfg.self_host,
-			 r->guest.who, attachment_state_name(r->attachment));
+		snprintf(why, size, "%.80s is not being served on %s (%s): see 'backend-ctl status' there", r->guest.who, r->cfg.self_host,
+			 attachment_state_name(r->attachment));
+	else if (r->io_suspended)
+		snprintf(why, size, "I/O held on %s: 'backend-ctl resume-io %s' there", r->cfg.self_host, r->cfg.name);
 	else if (r->commit_waits)
-		snprintf(why, size, "a hand-over of %s from %s is under way", r->cfg.name, r->cfg.self_host);
+		snprintf(why, size, "a hand-over from %s is under way: try again when it has ended", r->cfg.self_host);
 	else
 		return false;
 	return true;
@@ -223,7 +227,7 @@ static void send_grant(struct replicate *r)
 
 static void refuse_reserve(struct replicate *r, const char *why)
 {
-	r->asked.looking = r->asked.granted = r->asked.again = false;
+	r->asked.looking = r->asked.granted = r->asked.again = r->asked.hot = false;
 	if (r->asked.nonce && r->connection == CONNECTION_CONNECTED) /* the asker's connection */
 		send_refusal(r, PACKET_RESERVE_REFUSE, r->asked.nonce, why);
 }
@@ -301,9 +305,7 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 	} else {
 		r->asked.looking = false;
 		r->asked.granted = true;
-		do /* 0 means none */
-			r->wanted.reservation = r->ops->random(r->ctx);
-		while (!r->wanted.reservation);
+		r->wanted.reservation = random_id(r);
 		say(r, "reserved for %s on %s", r->asked.who, r->cfg.peer_host);
 		superblock_want(r, STEP_RESERVED);
 	}
@@ -345,7 +347,7 @@ static void on_commit(struct replicate *r, uint64_t id)
 
 void commit_advance(struct replicate *r)
 {
-	if (!r->commit_waits || !token_held(r) || r->left || r->guest_count ||
+	if (!r->commit_waits || !token_quiet(r) || r->left ||
 	    r->attachment == ATTACHMENT_RELEASING) /* that gives the token by itself */
 		return;
 	if (r->attachment == ATTACHMENT_STALE || r->ops->quiet(r->ctx))
@@ -365,7 +367,7 @@ void reserve_release(struct replicate *r)
 {
 	if (r->asked.looking)
 		refuse_reserve(r, r->parking ? "drbdxd is being stopped at the source: try again"
-					     : "the guest is gone at its source");
+					     : gone_words);
 	if (arriving(r) && !r->parking && r->wanted.token != TOKEN_HELD)
 		send_reservation(r, PACKET_ENDED, r->kept.reserved);
 }
@@ -416,10 +418,11 @@ void reserve_step(struct replicate *r, enum step step)
 	if (step == STEP_RESERVED) {
 		if (!r->asked.granted || r->connection != CONNECTION_CONNECTED)
 			return;
-		if (r->durable.reservation && r->durable.reservation == r->wanted.reservation)
+		if (r->durable.reservation && r->durable.reservation == r->wanted.reservation) {
 			send_grant(r);
-		else /* it was closed in the same moment */
-			refuse_reserve(r, "the guest is gone at its source");
+			r->asked.hot = true;
+		} else /* it was closed in the same moment */
+			refuse_reserve(r, gone_words);
 		return;
 	}
 	reservation_tell(r); /* ahead of any DATA */
@@ -432,7 +435,7 @@ void reserve_lost(struct replicate *r)
 
 	r->reserve_sent = r->commit_sent = false;
 	r->commit_waits = false;
-	r->asked.looking = r->asked.granted = r->asked.again = false;
+	r->asked.looking = r->asked.granted = r->asked.again = r->asked.hot = false;
 	if (looking)
 		unhold_unreserved(r);
 	r->asked.nonce = 0;

@@ -18,6 +18,8 @@
 #include "backend/log.h"
 #include "backend/supported.h"
 
+static_assert(RESOURCE_TEXT > REPLICATE_TEXT + METADATA_NAME_MAX + sizeof(" cannot be used: "), "words");
+
 const char *resource_name(const struct resource *r)
 {
 	return r->name;
@@ -68,7 +70,7 @@ static void run_on_owner(struct message *m)
 
 	/* it came after the owner thread's last look (run by deliver_stop()) */
 	if (call->resource->gone)
-		call_answer(call, -ESHUTDOWN, "the resource has been stopped");
+		call_answer(call, -ESHUTDOWN, "it has been stopped: 'backend-ctl up' starts it again");
 	else
 		call->work(call->resource, call);
 }
@@ -146,6 +148,16 @@ void resource_ring_disconnect(struct resource *r, resource_reply_fn *reply, void
 		call_post(call);
 }
 
+void resource_command(struct resource *r, enum command command, resource_reply_fn *reply, void *ctx)
+{
+	struct call *call = call_or_refuse(r, owner_command, reply, ctx);
+
+	if (!call)
+		return;
+	call->command = command;
+	call_post(call);
+}
+
 /* What nobody waits for. */
 static void ignore_reply(void *ctx, int rc, const char *why)
 {
@@ -160,7 +172,7 @@ static struct call *tell_new(struct resource *r, void (*work)(struct resource *,
 	struct call *call = call_new(r, work, ignore_reply, NULL);
 
 	if (!call) {
-		log_error(r->name, "out of memory: a step of a hand-over is lost");
+		log_error(r->name, "out of memory: a step of a hand-over, or of a resync's turn, is lost");
 		return NULL;
 	}
 	call->holder = holder;
@@ -203,6 +215,28 @@ void resource_outdate(struct resource *r, const void *holder, const char *why)
 
 	if (call)
 		call_post(call);
+}
+
+bool resource_resyncing(const struct resource *r)
+{
+	return atomic_load(&r->resyncing);
+}
+
+/* The control thread is awake, which is what it was posted for (daemon.c looks at all resources). */
+static void resyncing_changed(struct message *m)
+{
+	struct resource *r = (struct resource *)((char *)m - offsetof(struct resource, resyncing_message));
+
+	atomic_store(&r->resyncing_posted, false);
+}
+
+bool resource_sync_after(struct resource *r, const char *name)
+{
+	struct call *call = tell_new(r, owner_sync_after, NULL, name);
+
+	if (call)
+		call_post(call);
+	return call;
 }
 
 uint32_t resource_left(const struct resource *r)
@@ -254,22 +288,28 @@ void resource_features(const struct resource *r, struct features *out)
 	pthread_mutex_unlock(&unconst->features_lock);
 }
 
-bool resource_left_drained(const struct resource *r, uint32_t domid)
+int resource_left_servable(const struct resource *r, uint32_t domid, bool served, char *why, size_t why_size)
 {
 	struct attachment_record record;
 
-	return !attachment_read(r->minor, &record) && record.domid == domid && attachment_may_go_on(&record);
+	if (attachment_read(r->minor, &record) || record.domid != domid) {
+		if (served)
+			snprintf(why, why_size, "the record of its attachment is gone");
+		return served ? -ENOENT : 0;
+	}
+	if (!attachment_needs_table(&record))
+		return 0;
+	return inflight_look(r->minor, r->name, domid, why, why_size);
 }
 
 /* Before the thread runs: it must not give the token away under a guest that is still there. */
 static void look_for_leftovers(struct resource *r)
 {
-	struct attachment_record record;
-
-	if (attachment_read(r->minor, &record))
+	if (attachment_read(r->minor, &r->found))
 		return;
-	r->left = true;
-	r->left_domid = record.domid;
+	r->record.core = attachment_of_host(&r->found.core);
+	r->left_domid = r->found.domid;
+	r->left = r->left_domid;
 }
 
 /* ---- birth and end ---- */
@@ -294,6 +334,10 @@ static void resource_free(struct resource *r)
 	free(r->meta_path);
 	free(r->alg);
 	free(r->secret);
+	free(r->csums_alg);
+	for (int i = 0; i < HANDLER_COUNT; i++)
+		free(r->handlers[i]);
+	handlers_forget(r);
 	mailbox_free(r->inbox);
 	pthread_mutex_destroy(&r->features_lock);
 	free(r);
@@ -318,6 +362,54 @@ static void configure_transport(struct resource *r, const struct config_resource
 	t->liveness.dead_ms = cfg->ping_int_ms + cfg->ping_timeout_ms;
 }
 
+static enum after_sb_0pri discard(const struct config_resource *cfg, const struct transport_config *t)
+{
+	bool self_first = transport_is_first(t);
+
+	if (cfg->after_sb_0pri != CONFIG_0PRI_DISCARD_HOST)
+		return (enum after_sb_0pri)cfg->after_sb_0pri;
+	return (cfg->after_sb_discard == cfg->self) == self_first ? AFTER_SB_0PRI_DISCARD_FIRST : AFTER_SB_0PRI_DISCARD_SECOND;
+}
+
+/* The numbers in config.h and in generation.h are the same, in drbd.conf's order. */
+static_assert((int)CONFIG_0PRI_DISCARD_LEAST_CHANGES == (int)AFTER_SB_0PRI_DISCARD_LEAST_CHANGES, "after-sb-0pri");
+static_assert((int)CONFIG_1PRI_VIOLENTLY == (int)AFTER_SB_1PRI_VIOLENTLY, "after-sb-1pri");
+static_assert((int)CONFIG_2PRI_VIOLENTLY == (int)AFTER_SB_2PRI_VIOLENTLY, "after-sb-2pri");
+static_assert((int)CONFIG_RESOURCE_AND_STONITH == (int)FENCING_RESOURCE_AND_STONITH, "fencing");
+static_assert(CONFIG_START_WAIT_MAX_SECONDS * 1000 == CLAIM_LONGEST_MS, "wfc-timeout");
+static_assert((int)CONFIG_HANDLER_COUNT == (int)HANDLER_COUNT && (int)CONFIG_FENCE_PEER == (int)HANDLER_FENCE_PEER, "handlers");
+
+static void configure_degraded(struct resource *r, const struct config_resource *cfg, bool *failed)
+{
+	r->detach = cfg->on_io_error != CONFIG_PASS_ON;
+	r->io_error = cfg->on_no_data_accessible == CONFIG_IO_ERROR;
+	r->wfc_ms = cfg->wfc_timeout_s * 1000;
+	r->degr_wfc_ms = cfg->degr_wfc_timeout_s * 1000;
+	r->wfc_force = cfg->on_wfc_timeout == CONFIG_FORCE_PRIMARY;
+	r->call_pri_lost = cfg->rr_conflict == CONFIG_RR_CALL_PRI_LOST;
+	r->disk_timeout_ms = cfg->disk_timeout_ms;
+	r->after_sb = (struct after_sb){
+		.zero = discard(cfg, &r->transport_cfg),
+		.one = (enum after_sb_1pri)cfg->after_sb_1pri,
+		.two = (enum after_sb_2pri)cfg->after_sb_2pri,
+		.always = cfg->always_asbp,
+	};
+	r->pace = (struct pace_config){
+		.plan_ahead_ms = cfg->c_plan_ahead_ms,
+		.rate = cfg->resync_rate_kib,
+		.min_rate = cfg->c_min_rate_kib,
+		.max_rate = cfg->c_max_rate_kib,
+		.fill_target = cfg->c_fill_target_sectors,
+		.delay_target_ms = cfg->c_delay_target_ms,
+	};
+	r->fencing = (enum fencing)cfg->fencing;
+	r->csums_alg = copy(cfg->csums_alg, failed);
+	r->csums_after_crash_only = cfg->csums_after_crash_only;
+	for (int i = 0; i < HANDLER_COUNT; i++)
+		if (i != HANDLER_LOCAL_IO_ERROR || cfg->on_io_error == CONFIG_CALL_LOCAL_IO_ERROR)
+			r->handlers[i] = copy(cfg->handlers[i], failed);
+}
+
 int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out,
 		   char *why, size_t why_size)
 {
@@ -335,6 +427,8 @@ int resource_start(const struct config_resource *cfg, struct mailbox *control, s
 					 .max_segments = BLKIF_SEGMENTS_MAX,
 					 .ring_order = RING_ORDER_MAX,
 					 .queues = 1 };
+	TAILQ_INIT(&r->handler_runs);
+	r->resyncing_message.run = resyncing_changed;
 	r->control = control;
 	r->name = copy(cfg->name, &failed);
 	r->self_host = copy(cfg->self->name, &failed);
@@ -345,7 +439,9 @@ int resource_start(const struct config_resource *cfg, struct mailbox *control, s
 	r->secret = copy(cfg->shared_secret, &failed);
 	r->meta_index = cfg->self->meta_index;
 	r->minor = cfg->self->minor;
+	r->al_extents = cfg->al_extents;
 	configure_transport(r, cfg);
+	configure_degraded(r, cfg, &failed);
 	look_for_leftovers(r);
 	rc = failed ? -ENOMEM : mailbox_new(&r->inbox);
 	if (!rc)
@@ -360,28 +456,49 @@ int resource_start(const struct config_resource *cfg, struct mailbox *control, s
 	return 0;
 }
 
+static void nothing(void *ctx, int rc, const char *why)
+{
+	(void)ctx, (void)rc, (void)why;
+}
+
+void resource_handled(struct resource *r, enum handler handler, const struct handler_result *result)
+{
+	struct call *call = call_new(r, owner_handled, nothing, NULL);
+
+	if (!call)
+		return;
+	call->handled.handler = handler;
+	call->handled.result = *result;
+	call->handled.up_to_date = true; /* a node whose disk is not never asks */
+	call_post(call);
+}
+
 /* The owner thread answers a stop as its last act, or refuses it and lives on. */
 static void deliver_stop(struct call *call)
 {
 	struct resource *r = call->resource;
 
 	if (!call->rc) {
-		pthread_join(r->thread, NULL);
+		/* A thread whose disk hangs does not end before that has ended what it has. */
+		if (r->left_behind)
+			pthread_detach(r->thread);
+		else
+			pthread_join(r->thread, NULL);
 		r->gone = true;
 		mailbox_run(r->inbox);
-		if (!call->force) /* devices may still refer to it until the process ends */
+		if (call->stop == RESOURCE_DOWN) /* devices may still refer to it until the process ends */
 			resource_free(r);
 	}
 	deliver_reply(call);
 }
 
-void resource_stop(struct resource *r, bool force, resource_reply_fn *reply, void *ctx)
+void resource_stop(struct resource *r, enum resource_stop kind, resource_reply_fn *reply, void *ctx)
 {
 	struct call *call = call_or_refuse(r, owner_stop, reply, ctx);
 
 	if (!call)
 		return;
-	call->force = force;
+	call->stop = kind;
 	call->deliver = deliver_stop;
 	call_post(call);
 }

@@ -19,7 +19,7 @@
 struct resource;
 struct mailbox; /* mailbox.h: the control thread's */
 
-#define RESOURCE_TEXT 400u
+#define RESOURCE_TEXT 1280u /* of the core's words with the resource's name before them nothing is cut off */
 /* rc 0 or negative errno; `why` words for the user, valid during the call */
 typedef void resource_reply_fn(void *ctx, int rc, const char *why);
 
@@ -47,13 +47,31 @@ struct resource_claim {
  * the claim), starts thread and connection. Never blocks on disk or peer. `cfg` must outlive it. */
 int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out,
 		   char *why, size_t why_size);
-/* Ends the thread and frees. Gives the token up if no guest is there (clean shutdown). With a guest: -EBUSY
- * with who it is, unless `force` (the daemon stops): what was consumed is answered and the resource released,
- * so that a later daemon goes on with the same ring; if that cannot be finished in time (no partner) it stays
- * SB_IN_USE and will be found unclean. After a forced stop further calls are answered with -ESHUTDOWN. */
-void resource_stop(struct resource *r, bool force, resource_reply_fn *reply, void *ctx);
+enum resource_stop {
+	RESOURCE_DOWN, /* a person's `down`: -EBUSY with who it is while there is a guest */
+	RESOURCE_END,  /* the daemon ends */
+};
+/* Ends the thread. Without a guest the token is given up (clean shutdown). With one what was consumed is answered and the resource released,
+ * so that a later daemon goes on with the same ring; if that cannot be finished in time it stays
+ * SB_IN_USE, the extents in the activity log will be copied, and that daemon finishes it. Frees after a RESOURCE_DOWN; after
+ * a RESOURCE_END further calls are answered with -ESHUTDOWN. */
+void resource_stop(struct resource *r, enum resource_stop kind, resource_reply_fn *reply, void *ctx);
 
 const char *resource_name(const struct resource *r);
+
+/* Whether a resync of it is under way, also while that is held; the control mailbox is woken when that changes. */
+bool resource_resyncing(const struct resource *r);
+/* resync-after: its resync waits for that of resource `name`; "": no longer. False: no memory, try again. */
+bool resource_sync_after(struct resource *r, const char *name);
+
+struct handlers;
+/* Who runs the handlers of all resources, and the configuration's path for their environment. Once, before the first
+ * resource is started. */
+void resource_run_handlers_by(struct handlers *handlers, const char *config_path);
+
+/* What a person asks of the core, or the daemon for him. Replied within COMMAND_TIMEOUT_MS: 0, maybe with words, or a
+ * refusal in words. */
+void resource_command(struct resource *r, enum command command, resource_reply_fn *reply, void *ctx);
 
 /* The guest's disk. One attachment a resource. `ctx` tells claimants
  * apart: a release with another ctx than the granted claim's changes nothing. An incoming guest's claim is a
@@ -82,9 +100,9 @@ void resource_sibling_used(struct resource *r, const void *holder, resource_repl
 void resource_guest_ready(struct resource *r, const void *holder);
 void resource_outdate(struct resource *r, const void *holder, const char *why);
 
-/* Whether an earlier daemon left this guest's ring such that another one may serve it: with nothing
- * unanswered in it (an orderly stop, or a hand-over). If not, a ring that was served before must not be served again. */
-bool resource_left_drained(const struct resource *r, uint32_t domid);
+/* Whether another daemon can go on with the ring of this guest, which an earlier one served if `served` (otherwise: if its
+ * record says so). 0, or negative errno with words: nobody can tell what in it is unanswered (docs/RESTART.md). */
+int resource_left_servable(const struct resource *r, uint32_t domid, bool served, char *why, size_t why_size);
 /* The guest whose attachment an earlier daemon left, until it has been adopted or is said to be gone; 0: none.
  * Until then the token does not leave this node (R11). */
 uint32_t resource_left(const struct resource *r);
@@ -101,11 +119,17 @@ struct handover_steps {
 };
 
 struct resource_status {
-	struct replicate_status core;
-	char disk_state[32];	      /* "opening", "UpToDate", "Unclean", "Inconsistent", "Failed" */
-	char disk_why[RESOURCE_TEXT]; /* words when it is not UpToDate */
+	struct replicate_status core; /* valid if `open` */
+	bool open;		      /* disk and metadata have been opened since the start */
+	char disk_state[32];	      /* "opening", "Failed" while requests are tried again, or disk_state_name() */
+	char disk_why[RESOURCE_TEXT]; /* words when it is not UpToDate, or slow */
+	unsigned int hung;	      /* of a disk that was given up: what it has not ended */
+	uint64_t hung_ms;	      /* and the age of the oldest */
 	char peer_address[80];
+	uint16_t protocol; /* the version that is spoken with the partner; 0: not connected */
 	struct ring_counters ring;
+	uint32_t left_requests; /* of the ring, that an earlier daemon left: not answered yet */
+	uint64_t left_since_ms;
 	struct handover_steps steps;
 	uint64_t now_ms;
 };

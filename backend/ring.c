@@ -5,13 +5,15 @@
  * A wake-up is one or more rounds (ring_run). A round works on the slots between req_cons and the req_prod
  * read at its start, in phases, so that every kind of grant copy is one batch for the whole round:
  *
- *   take      copy each slot into the journal, validate it, get a buffer           [take_slot]
+ *   take      copy each slot into the table, validate it, get a buffer             [take_slot]
  *   indirect  copy all indirect pages, validate their segments                     [fetch_indirect]
  *   data      copy the data of all writes                                          [fetch_data]
  *   submit    in ring order: hand over to the owner, or answer with an error       [submit_taken]
  *
  *   FREE -> TAKEN [take_slot] -> submitted [submit_one] -> done [ring_complete] -> FREE [ring_push]
- *            |                                        \-> FREE [ring_complete after ring_detach: an orphan]
+ *            |    ^                                      |-> FREE [ring_complete after ring_detach: an orphan]
+ *            |    |                                      \-> FREE, not answered [ring_complete: its guest is stale]
+ *            |    \- left by an earlier daemon [ring_attach]; TAKEN until the owner is ready
  *            |-> done [submit_one: a bad request]
  *            \-> FREE [submit_taken: the owner is not ready; the slot stays and is read again later]
  *
@@ -21,7 +23,7 @@
  *  2. req_cons passes a slot only in the submit phase, in order. What is not submitted was never consumed.
  *  3. The entries that are not FREE are req_cons - rsp_prod_pvt of a round's end; by the check in
  *     published() that is at most the number of slots, so a FREE entry always exists and nothing is allocated
- *     after ring_attach().
+ *     after ring_attach(). When one was not answered, nothing is consumed any more.
  *  4. A response goes to slot rsp_prod_pvt, which lies before req_cons: it never overwrites an unconsumed
  *     request.
  *  5. The guest's id is echoed and never used as a key; requests are known by their tag, the index in the
@@ -31,13 +33,14 @@
  *     delivered on unmasking).
  *  7. While the ring is held, req_cons does not pass the mark. What lies beyond it is reported once, and the port
  *     stays masked then: there is nothing more to learn from the guest.
+ *  8. Requests that an earlier daemon left are submitted in the order of the ring, before anything is consumed. So of
+ *     two that overlap the later one is executed last, as if they had been consumed just now.
  *
  * A bad request gets an error, indices that cannot be cost the guest its ring (ops->broken): no more (P4).
  *
- * The journal: what a successor needs to answer the requests that a killed daemon had consumed (P6) is the
- * copy of the slot and the two indices, because answers come in any order and overwrite slots of requests
- * still unanswered. It lives in memory that dies with the process; the layout has no pointers so that it can
- * live in a file.
+ * Crash argument (P6): docs/RESTART.md.  What a successor needs to answer the requests that a killed daemon had consumed is
+ * the copy of the slot and the indices, because answers come in any order and overwrite slots of requests that are still
+ * unanswered.  It is in the table (inflight.h), which outlives the process.
  */
 #include "backend/ring.h"
 
@@ -53,23 +56,11 @@
 #include <xenevtchn.h>
 
 #include "backend/grant.h"
+#include "backend/inflight.h"
 #include "backend/log.h"
 
 #define RING_SLOTS_MAX REQUESTS_MAX
 #define RING_LOG_PAUSE_MS 1000u
-
-enum journal_state { JOURNAL_FREE, JOURNAL_TAKEN, JOURNAL_ANSWERING };
-
-struct journal_entry {			/* fixed layout, no pointers: see above */
-	blkif_request_t slot;		/* in the x86_64 layout, whatever the guest's is */
-	uint32_t request_index;		/* free-running, as in the ring */
-	uint32_t response_index;	/* valid while ANSWERING */
-	uint32_t state;
-	uint32_t reserved;		/* 0 */
-};
-static_assert(sizeof(struct journal_entry) == 128, "journal layout");
-static_assert(offsetof(struct journal_entry, request_index) == 112, "journal layout");
-static_assert(offsetof(struct journal_entry, state) == 120, "journal layout");
 
 struct guest_request {
 	struct request req;		/* first: what the owner sees */
@@ -77,6 +68,7 @@ struct guest_request {
 	int16_t status;			/* BLKIF_RSP_* */
 	bool needs_indirect;
 	bool failed;			/* a grant copy of this request failed */
+	bool left;			/* an earlier daemon had consumed it */
 };
 static_assert(offsetof(struct guest_request, req) == 0, "a request is the start of its guest_request");
 
@@ -91,17 +83,21 @@ struct ring {
 	xenevtchn_handle *evtchn;
 	int port;
 	bool masked, broken, running;
+	bool silent;			/* something is not answered, since its guest is stale */
 	bool held, told;		/* told: of the present hold, that something lies beyond the mark */
 	RING_IDX mark;
 	uint64_t logged_ms;		/* when a bad request was logged last */
 	unsigned int not_logged;	/* bad requests since */
 	struct ring_counters counters;
-	struct journal_entry *journal;	/* [RING_SIZE], by tag */
+	struct inflight_table *inflight; /* its entries by tag; not touched any more once detached */
 	struct guest_request *table;	/* [RING_SIZE], by tag */
 	unsigned int free_count, taken_count, done_count;
+	unsigned int left_next, left_count; /* of `left`: submitted, and all; 0 once they are submitted */
+	unsigned int left_unanswered;
 	uint16_t free[RING_SLOTS_MAX];	/* tags: a stack */
 	uint16_t taken[RING_SLOTS_MAX];	/* tags: this round's, in ring order */
 	uint16_t done[RING_SLOTS_MAX];	/* tags: to be answered by ring_push() */
+	uint16_t left[RING_SLOTS_MAX];	/* tags: what an earlier daemon left, in ring order */
 };
 
 static int __attribute__((format(printf, 4, 5)))
@@ -154,20 +150,20 @@ static unsigned int slots(const struct ring *ring)
 	return RING_SIZE(&ring->back);
 }
 
-static void journal_set(struct ring *ring, uint16_t tag, enum journal_state state)
-{
-	__atomic_store_n(&ring->journal[tag].state, (uint32_t)state, __ATOMIC_RELEASE);
-}
-
-/* Returns the buffer and the entry. */
-static void entry_free(struct ring *ring, uint16_t tag)
+/* Our part of an entry, and the buffer. */
+static void entry_put(struct ring *ring, uint16_t tag)
 {
 	struct guest_request *g = &ring->table[tag];
 
 	pool_put(ring->pool, g->req.data);
 	g->req.data = NULL;
-	journal_set(ring, tag, JOURNAL_FREE);
 	ring->free[ring->free_count++] = tag;
+}
+
+static void entry_free(struct ring *ring, uint16_t tag)
+{
+	entry_put(ring, tag);
+	inflight_set_state(&ring->inflight->entry[tag], INFLIGHT_FREE);
 }
 
 static void log_bad(struct ring *ring, const char *why)
@@ -189,11 +185,11 @@ static void log_bad(struct ring *ring, const char *why)
 
 /* Attach and detach. */
 
-static int map_ring(struct ring *ring, char *why, size_t why_size)
+static int map_ring(struct ring *ring, RING_IDX *req_prod, char *why, size_t why_size)
 {
 	unsigned int pages = 1u << ring->params.order;
 	blkif_sring_t *sring;
-	RING_IDX rsp_prod, req_prod;
+	RING_IDX rsp_prod;
 	int rc;
 
 	sring = grant_map(ring->grant, ring->params.ref, pages);
@@ -203,12 +199,12 @@ static int map_ring(struct ring *ring, char *why, size_t why_size)
 			      ring->params.domid, strerror(-rc));
 	}
 	rsp_prod = __atomic_load_n(&sring->rsp_prod, __ATOMIC_ACQUIRE);
-	req_prod = __atomic_load_n(&sring->req_prod, __ATOMIC_ACQUIRE);
+	*req_prod = __atomic_load_n(&sring->req_prod, __ATOMIC_ACQUIRE);
 	BACK_RING_ATTACH(&ring->back, sring, rsp_prod, (size_t)pages * GRANT_PAGE);
-	assert(slots(ring) && slots(ring) <= RING_SLOTS_MAX);
-	if (RING_REQUEST_PROD_OVERFLOW(&ring->back, req_prod))
+	assert(slots(ring) == RING_SLOTS(ring->params.order) && slots(ring) <= RING_SLOTS_MAX);
+	if (RING_REQUEST_PROD_OVERFLOW(&ring->back, *req_prod))
 		return refuse(-EPROTO, why, why_size, "domain %u: %u requests in a ring of %u slots",
-			      ring->params.domid, req_prod - rsp_prod, slots(ring));
+			      ring->params.domid, *req_prod - rsp_prod, slots(ring));
 	return 0;
 }
 
@@ -241,12 +237,29 @@ static int make_table(struct ring *ring, char *why, size_t why_size)
 {
 	unsigned int i;
 
-	ring->journal = calloc(slots(ring), sizeof(ring->journal[0]));
 	ring->table = calloc(slots(ring), sizeof(ring->table[0]));
-	if (!ring->journal || !ring->table)
+	if (!ring->table)
 		return refuse(-ENOMEM, why, why_size, "no memory for a ring of %u slots", slots(ring));
 	for (i = slots(ring); i; i--)
-		ring->free[ring->free_count++] = (uint16_t)(i - 1);
+		if (ring->inflight->entry[i - 1].state == INFLIGHT_FREE)
+			ring->free[ring->free_count++] = (uint16_t)(i - 1);
+	return 0;
+}
+
+/* Where an earlier daemon stopped. */
+static int recover(struct ring *ring, RING_IDX req_prod, char *why, size_t why_size)
+{
+	struct inflight_left left;
+	int rc = inflight_recover(ring->inflight, &ring->params, ring->back.rsp_prod_pvt, req_prod, &left, why, why_size);
+
+	if (rc)
+		return rc;
+	if (left.new_ring)
+		log_notice(NULL, "domain %u: the frontend has made a new ring: nobody waits for what was in the old one",
+			   ring->params.domid);
+	ring->back.req_cons = (RING_IDX)left.req_cons;
+	ring->left_count = ring->left_unanswered = left.count;
+	memcpy(ring->left, left.tag, left.count * sizeof(left.tag[0]));
 	return 0;
 }
 
@@ -270,15 +283,16 @@ static void ring_unmap(struct ring *ring)
 static void ring_free(struct ring *ring)
 {
 	ring_unmap(ring);
-	free(ring->journal);
 	free(ring->table);
 	free(ring);
 }
 
 int ring_attach(const struct ring_params *params, const struct blkif_limits *limits, struct pool *pool,
-		const struct ring_ops *ops, void *ctx, struct ring **out, char *why, size_t why_size)
+		struct inflight_table *table, const struct ring_ops *ops, void *ctx, struct ring **out, char *why,
+		size_t why_size)
 {
 	struct ring *ring;
+	RING_IDX req_prod = 0;
 	int rc;
 
 	if (params->order > RING_ORDER_MAX)
@@ -290,6 +304,7 @@ int ring_attach(const struct ring_params *params, const struct blkif_limits *lim
 	ring->params = *params;
 	ring->limits = *limits;
 	ring->pool = pool;
+	ring->inflight = table;
 	ring->ops = ops;
 	ring->ctx = ctx;
 	ring->port = -1;
@@ -298,11 +313,13 @@ int ring_attach(const struct ring_params *params, const struct blkif_limits *lim
 		refuse(rc, why, why_size, "cannot open the grant device: %s", strerror(-rc));
 		goto out;
 	}
-	rc = map_ring(ring, why, why_size);
-	if (!rc)
-		rc = make_table(ring, why, why_size);
+	rc = map_ring(ring, &req_prod, why, why_size);
 	if (!rc)
 		rc = bind_port(ring, why, why_size);
+	if (!rc)
+		rc = recover(ring, req_prod, why, why_size);
+	if (!rc)
+		rc = make_table(ring, why, why_size);
 	/* Somebody served this ring before and may have died between publishing an answer and saying so. */
 	if (!rc && ring->back.rsp_prod_pvt)
 		xenevtchn_notify(ring->evtchn, (evtchn_port_t)ring->port);
@@ -314,17 +331,20 @@ out:
 	return rc;
 }
 
-bool ring_detach(struct ring *ring)
+bool ring_detach(struct ring *ring, bool go_on)
 {
 	bool orphans;
-	unsigned int i;
 
 	if (!ring)
 		return false;
 	assert(!ring->running);
-	for (i = 0; i < ring->done_count; i++)
-		entry_free(ring, ring->done[i]);
-	ring->done_count = 0;
+	if (!go_on || (ring->free_count == slots(ring) && !ring->silent))
+		inflight_idle(ring->inflight);
+	ring->inflight = NULL;
+	while (ring->done_count)
+		entry_put(ring, ring->done[--ring->done_count]);
+	while (ring->left_next < ring->left_count)
+		entry_put(ring, ring->left[--ring->left_count]);
 	ring_unmap(ring);
 	orphans = ring_in_flight(ring);
 	if (!orphans)
@@ -409,7 +429,7 @@ bool ring_quiet(const struct ring *ring)
 	RING_IDX prod;
 
 	return ring->held && published(ring, &prod) && prod == ring->mark && ring->back.req_cons == ring->mark &&
-	       !ring_in_flight(ring);
+	       ring->free_count == slots(ring) && !ring->silent;
 }
 
 static void set_verdict(struct ring *ring, struct guest_request *g, enum blkif_verdict verdict,
@@ -432,35 +452,43 @@ static size_t buffer_bytes(const struct guest_request *g)
 	return g->status == BLKIF_RSP_OKAY ? (size_t)g->op.sectors * SECTOR_SIZE : 0;
 }
 
-/* False: no room for its data; the slot stays where it is. */
-static bool take_slot(struct ring *ring, RING_IDX index)
+/* Validates the copy of its slot and gets a buffer: it is one of this round's then. False: no room for its data. */
+static bool take(struct ring *ring, uint16_t tag)
 {
-	struct journal_entry *entry;
-	struct guest_request *g;
+	struct guest_request *g = &ring->table[tag];
 	char why[96] = "";
-	uint16_t tag;
 	size_t bytes;
 
-	assert(ring->free_count);	/* invariant 3 */
-	tag = ring->free[--ring->free_count];
-	entry = &ring->journal[tag];
-	g = &ring->table[tag];
-	slot_read(ring, index, &entry->slot);
-	entry->request_index = index;
-	journal_set(ring, tag, JOURNAL_TAKEN);
 	g->failed = false;
 	g->req = (struct request){ .tag = tag };
-	set_verdict(ring, g, blkif_parse(&entry->slot, &ring->limits, &g->op, why, sizeof(why)), why);
+	set_verdict(ring, g, blkif_parse(&ring->inflight->entry[tag].slot, &ring->limits, &g->op, why, sizeof(why)), why);
 	bytes = buffer_bytes(g);
 	if (bytes) {
 		g->req.data = pool_get(ring->pool, bytes);
-		if (!g->req.data) {
-			entry_free(ring, tag);
+		if (!g->req.data)
 			return false;
-		}
 	}
 	ring->taken[ring->taken_count++] = tag;
 	return true;
+}
+
+/* False: no room for its data; the slot stays where it is. */
+static bool take_slot(struct ring *ring, RING_IDX index)
+{
+	struct inflight_entry *entry;
+	uint16_t tag;
+
+	assert(ring->free_count);	/* invariant 3 */
+	tag = ring->free[--ring->free_count];
+	entry = &ring->inflight->entry[tag];
+	slot_read(ring, index, &entry->slot);
+	entry->request = ring->inflight->req_cons + (RING_IDX)(index - ring->back.req_cons);
+	inflight_set_state(entry, INFLIGHT_TAKEN);
+	ring->table[tag].left = false;
+	if (take(ring, tag))
+		return true;
+	entry_free(ring, tag);
+	return false;
 }
 
 static void fail_copy(struct ring *ring, struct guest_request *g, const char *what)
@@ -545,8 +573,13 @@ static void submit_one(struct ring *ring, uint16_t tag)
 {
 	struct guest_request *g = &ring->table[tag];
 
-	ring->back.req_cons++;
-	ring->counters.consumed++;
+	if (g->left) {
+		ring->left_next++;
+	} else {
+		ring->back.req_cons++;
+		inflight_consume(ring->inflight);
+		ring->counters.consumed++;
+	}
 	if (g->status != BLKIF_RSP_OKAY) {
 		ring->done[ring->done_count++] = tag;
 		return;
@@ -558,8 +591,18 @@ static void submit_one(struct ring *ring, uint16_t tag)
 	ring->ops->submit(ring->ctx, &g->req);
 }
 
-/* Until the owner is not ready any more; what is left goes back to where it was. Returns how many were
- * consumed. */
+/* It goes back to where it was: into the ring, or to what an earlier daemon left. */
+static void give_back(struct ring *ring, uint16_t tag)
+{
+	if (!ring->table[tag].left) {
+		entry_free(ring, tag);
+		return;
+	}
+	pool_put(ring->pool, ring->table[tag].req.data);
+	ring->table[tag].req.data = NULL;
+}
+
+/* Until the owner is not ready any more. Returns how many were submitted. */
 static unsigned int submit_taken(struct ring *ring)
 {
 	unsigned int i, n;
@@ -567,9 +610,18 @@ static unsigned int submit_taken(struct ring *ring)
 	for (n = 0; n < ring->taken_count && ring->ops->ready(ring->ctx); n++)
 		submit_one(ring, ring->taken[n]);
 	for (i = ring->taken_count; i > n; i--)
-		entry_free(ring, ring->taken[i - 1]);
+		give_back(ring, ring->taken[i - 1]);
 	ring->taken_count = 0;
 	return n;
+}
+
+static unsigned int execute_taken(struct ring *ring)
+{
+	if (!ring->taken_count)
+		return 0;
+	fetch_indirect(ring);
+	fetch_data(ring);
+	return submit_taken(ring);
 }
 
 static unsigned int run_round(struct ring *ring, RING_IDX end)
@@ -578,11 +630,23 @@ static unsigned int run_round(struct ring *ring, RING_IDX end)
 
 	while (index != end && ring->ops->ready(ring->ctx) && take_slot(ring, index))
 		index++;
-	if (!ring->taken_count)
-		return 0;
-	fetch_indirect(ring);
-	fetch_data(ring);
-	return submit_taken(ring);
+	return execute_taken(ring);
+}
+
+/* What an earlier daemon left. */
+static unsigned int run_left(struct ring *ring)
+{
+	unsigned int i, n;
+
+	for (i = ring->left_next; i < ring->left_count && ring->ops->ready(ring->ctx); i++) {
+		ring->table[ring->left[i]].left = true;
+		if (!take(ring, ring->left[i]))
+			break;
+	}
+	n = execute_taken(ring);
+	if (ring->left_next == ring->left_count)
+		ring->left_next = ring->left_count = 0;
+	return n;
 }
 
 /* How far a round may go. */
@@ -593,31 +657,43 @@ static RING_IDX round_end(const struct ring *ring, RING_IDX prod, unsigned int m
 	return ring->back.req_cons + (end - ring->back.req_cons < most ? end - ring->back.req_cons : most);
 }
 
-bool ring_run(struct ring *ring)
+/* What the guest has put into the ring, `most` requests at most. False: its indices cannot be. */
+static bool run_new(struct ring *ring, unsigned int most, unsigned int *consumed, bool *beyond)
 {
-	unsigned int consumed = 0, most = slots(ring);
-	bool sane, beyond = false;
 	RING_IDX prod, end;
 	int more = 0;
+
+	do {
+		if (!published(ring, &prod))
+			return false;
+		*beyond = ring->held && prod != ring->mark;
+		end = round_end(ring, prod, most - *consumed);
+		*consumed += run_round(ring, end);
+		if (ring->back.req_cons != end || (*beyond && end == ring->mark))
+			break;
+		RING_FINAL_CHECK_FOR_REQUESTS(&ring->back, more);
+		if (!more)
+			unmask(ring);
+	} while (more && *consumed < most);
+	return true;
+}
+
+bool ring_run(struct ring *ring)
+{
+	bool sane = true, beyond = false;
+	unsigned int consumed = 0;
 
 	assert(!ring->running);
 	if (ring->broken)
 		return false;
 	ring_push(ring);	/* returns buffers that the next requests may be waiting for */
+	if (ring->silent)
+		return false;
 	ring->running = true;
-	do {
-		sane = published(ring, &prod);
-		if (!sane)
-			break;
-		beyond = ring->held && prod != ring->mark;
-		end = round_end(ring, prod, most - consumed);
-		consumed += run_round(ring, end);
-		if (ring->back.req_cons != end || (beyond && end == ring->mark))
-			break;
-		RING_FINAL_CHECK_FOR_REQUESTS(&ring->back, more);
-		if (!more)
-			unmask(ring);
-	} while (more && consumed < most);
+	if (ring->left_count)
+		consumed = run_left(ring);
+	if (!ring->left_count)
+		sane = run_new(ring, slots(ring), &consumed, &beyond);
 	ring_push(ring);	/* the errors */
 	ring->running = false;
 	if (!sane) {
@@ -637,13 +713,18 @@ void ring_complete(struct ring *ring, struct request *req, int rc)
 	struct guest_request *g = guest(req);
 
 	assert(req->tag < slots(ring) && g == &ring->table[req->tag]);
-	assert(ring->journal[req->tag].state == JOURNAL_TAKEN);
 	if (!ring->back.sring) {
-		entry_free(ring, req->tag);
+		entry_put(ring, req->tag);
 		if (ring->free_count == slots(ring))
 			ring_free(ring);
 		return;
 	}
+	if (rc == -ECANCELED) {
+		ring->silent = true;
+		entry_put(ring, req->tag);
+		return;
+	}
+	assert(ring->inflight->entry[req->tag].state == INFLIGHT_TAKEN);
 	g->status = rc < 0 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY;
 	ring->done[ring->done_count++] = req->tag;
 }
@@ -672,10 +753,12 @@ static void answer(struct ring *ring, uint16_t tag)
 	const struct guest_request *g = &ring->table[tag];
 	RING_IDX index = ring->back.rsp_prod_pvt++;
 
-	ring->journal[tag].response_index = index;
-	journal_set(ring, tag, JOURNAL_ANSWERING);
+	ring->inflight->entry[tag].response = index;
+	inflight_set_state(&ring->inflight->entry[tag], INFLIGHT_ANSWERING);
 	slot_answer(ring, index, g->op.id, g->op.operation, g->status);
 	ring->counters.answered++;
+	ring->counters.again += g->left;
+	ring->left_unanswered -= g->left;
 	if (g->status != BLKIF_RSP_OKAY)
 		ring->counters.errors++;
 }
@@ -690,7 +773,9 @@ void ring_push(struct ring *ring)
 	copy_reads(ring);
 	for (i = 0; i < ring->done_count; i++)
 		answer(ring, ring->done[i]);
+	inflight_fence();
 	RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&ring->back, notify);
+	inflight_fence();
 	for (i = 0; i < ring->done_count; i++)
 		entry_free(ring, ring->done[i]);
 	ring->done_count = 0;
@@ -704,7 +789,12 @@ void ring_push(struct ring *ring)
 
 unsigned int ring_in_flight(const struct ring *ring)
 {
-	return slots(ring) - ring->free_count;
+	return slots(ring) - ring->free_count - (ring->left_count - ring->left_next);
+}
+
+unsigned int ring_left(const struct ring *ring)
+{
+	return ring->left_unanswered;
 }
 
 void ring_counters(const struct ring *ring, struct ring_counters *out)

@@ -16,6 +16,7 @@
 #include "backend/request.h"
 
 #define RING_ORDER_MAX 4u
+#define RING_SLOTS(order) (32u << (order)) /* of a ring of 1 << order pages */
 
 struct ring_params {		/* as read from the frontend's xenstore directory, each value checked there */
 	uint32_t domid;
@@ -44,22 +45,27 @@ struct ring_counters {
 	uint64_t notifications;		/* sent to the guest */
 	uint64_t grant_copies;		/* segments copied, either way */
 	uint64_t copy_batches;		/* calls that copied them */
+	uint64_t again;			/* of an earlier daemon, answered by this one; not in `consumed` */
 };
 
 struct ring;
+struct inflight_table;
 
-/* Maps the ring's pages, binds the event channel, attaches at the published rsp_prod, so that what a
- * predecessor had not answered is executed again. The first ring_run() scans the ring, since a request may
- * have been queued before the port was bound. `limits` is copied; `pool` must outlive the ring and its
- * orphans. 0 or negative errno with words in `why`; -EPROTO: the published indices cannot be. */
+/* Maps the ring's pages, binds the event channel, and goes on where `table` says that an earlier daemon stopped: what that
+ * had consumed and not answered is executed before anything new is consumed (docs/RESTART.md). An idle table: at the
+ * published rsp_prod. The first ring_run() scans the ring, since a request may have been queued before the port was bound.
+ * `limits` is copied; `pool` must outlive the ring and its orphans, `table` the ring until ring_detach(). 0 or negative
+ * errno with words in `why`; -EPROTO: the published indices cannot be; -ESTALE: the table is not about this ring. */
 int ring_attach(const struct ring_params *params, const struct blkif_limits *limits, struct pool *pool,
-		const struct ring_ops *ops, void *ctx, struct ring **out, char *why, size_t why_size);
+		struct inflight_table *table, const struct ring_ops *ops, void *ctx, struct ring **out, char *why,
+		size_t why_size);
 
 /* Unmaps and unbinds at once; nothing is written to the guest any more. Returns whether requests are still in
  * flight: these orphans keep the structure alive, ring_complete() only returns their buffers and frees it
  * with the last one, and nothing else may be called. Otherwise `ring` is gone. A ring that has taken its
- * place should be run after an orphan's end, for it may wait for that room. NULL is allowed. */
-bool ring_detach(struct ring *ring);
+ * place should be run after an orphan's end, for it may wait for that room. `go_on`: the guest still waits for what is
+ * unanswered, and another daemon will go on with the table; otherwise that is idle from now on. NULL is allowed. */
+bool ring_detach(struct ring *ring, bool go_on);
 
 /* Readable when the guest kicked. Stays the ring's. */
 int ring_fd(const struct ring *ring);
@@ -76,8 +82,8 @@ void ring_event(struct ring *ring);
  * an event, for a ring_complete(), or for ready(). */
 bool ring_run(struct ring *ring);
 
-/* Queues the answer of a submitted request (rc 0 or negative errno, which becomes BLKIF_RSP_ERROR); the
- * request and its data are the ring's again. ring_push() copies the data of all completed reads in one batch,
+/* Queues the answer of a submitted request (rc 0 or negative errno, which becomes BLKIF_RSP_ERROR; after -ECANCELED the
+ * guest, which is stale, gets no answer, and the ring does not go on); the request and its data are the ring's again. ring_push() copies the data of all completed reads in one batch,
  * returns the buffers, publishes the responses and notifies the guest at most once; run the ring after it. */
 void ring_complete(struct ring *ring, struct request *req, int rc);
 void ring_push(struct ring *ring);
@@ -96,6 +102,9 @@ bool ring_quiet(const struct ring *ring);
 
 /* Consumed and not yet published as answered; for a detached ring it counts the orphans. */
 unsigned int ring_in_flight(const struct ring *ring);
+
+/* Of those that an earlier daemon left unanswered: still so. (Some may not be in flight yet.) */
+unsigned int ring_left(const struct ring *ring);
 
 void ring_counters(const struct ring *ring, struct ring_counters *out);
 

@@ -197,7 +197,7 @@ int stream_send(struct stream *s, const struct packet *p, const uint8_t *payload
 
 	if (s->tx_head - s->tx_tail == s->tx_size)
 		return -ENOBUFS;
-	length = wire_encode(p, s->tx_sequence, packet);
+	length = wire_encode(p, s->version, s->tx_sequence, packet);
 	to = reserve(s, length, &at);
 	if (!to)
 		return -ENOBUFS;
@@ -317,7 +317,7 @@ static bool admit(struct stream *s)
 	int rc;
 
 	s->held = false;
-	if (s->packet.type == PACKET_DATA || s->packet.type == PACKET_FLUSH) {
+	if (wire_needs_request(s->packet.type)) {
 		rc = s->ops->room(s->ctx, &s->packet, &s->req, why, sizeof(why));
 		s->held = rc == -EAGAIN;
 		if (rc && !s->held)
@@ -354,10 +354,10 @@ static bool take_packet(struct stream *s)
 
 	if (n < WIRE_HEADER)
 		return false;
-	length = wire_length(in);
+	length = wire_length(in, s->version);
 	if (length >= 0 && n < (uint32_t)length)
 		return false;
-	if (wire_decode(in, s->rx_sequence, &s->packet, why, sizeof(why))) {
+	if (wire_decode(in, s->version, s->rx_sequence, &s->packet, why, sizeof(why))) {
 		stream_refuse(s, why, loop_now_ms(s->loop));
 		return false;
 	}
@@ -424,6 +424,7 @@ void stream_open(struct stream *s, int fd)
 {
 	s->fd = fd;
 	s->phase = STREAM_OPEN;
+	s->version = 0;
 	s->why[0] = '\0';
 	s->rx_start = s->rx_end = s->got = 0;
 	s->rx_sequence = s->received = s->tx_sequence = s->sent = s->tx_done = s->bytes_tail = s->bytes_head =
@@ -432,6 +433,11 @@ void stream_open(struct stream *s, int fd)
 	s->held = s->direct = s->paused = s->eof = false;
 	s->req = NULL;
 	receive(s);
+}
+
+void stream_speak(struct stream *s, uint16_t version)
+{
+	s->version = version;
 }
 
 void stream_counters(const struct stream *s, uint64_t *received, uint64_t *acked)

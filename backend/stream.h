@@ -51,6 +51,7 @@ struct stream {
 	void *ctx;
 	enum stream_phase phase;
 	int fd;
+	uint16_t version;		/* of the protocol, that is spoken; 0: not agreed yet */
 	char why[STREAM_WHY];		/* why it is not OPEN; the first reason stays */
 	uint64_t closing_ms;		/* when a polite end is cut short */
 
@@ -85,6 +86,9 @@ int stream_init(struct stream *s, struct loop *loop, uint32_t packets, const str
 void stream_dispose(struct stream *s);		/* FREE or never opened */
 
 void stream_open(struct stream *s, int fd);	/* takes the connected socket over and starts to receive */
+
+/* From the next packet on, both ways, this version of the protocol is spoken. Before: INTRO and REFUSE alone. */
+void stream_speak(struct stream *s, uint16_t version);
 
 /* Queues a packet; payload bytes stay the caller's and in place until it is sent. OPEN only. -ENOBUFS: the
  * queue is full. */

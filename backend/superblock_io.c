@@ -22,10 +22,10 @@
 
 static void write_copy(struct superblock_io *io)
 {
-	uint64_t slot = (uint64_t)io->index * METADATA_SLOT_BYTES;
-	uint64_t copy = (io->stage == 1) == (io->first == 0) ? METADATA_COPY_A : METADATA_COPY_B;
+	int copy = io->stage == 1 ? io->first : !io->first;
 
-	loop_write(io->loop, &io->op, io->claim.fd, io->block, METADATA_BLOCK, slot + copy, RWF_DSYNC);
+	loop_write(io->loop, &io->op, io->claim.fd, io->block, METADATA_BLOCK, io->geometry.copy[copy],
+		   RWF_DSYNC);
 }
 
 static void on_written(struct loop_op *op, int result)
@@ -46,33 +46,51 @@ static void on_written(struct loop_op *op, int result)
 	}
 }
 
-int superblock_io_open(struct superblock_io *io, const char *path, int index, struct loop *loop,
-		       superblock_done_fn *done, void *ctx, struct superblock *sb, char *why, size_t why_size)
+static int locate(struct superblock_io *io, const char *path, int index, const struct claim *data, char *why,
+		  size_t why_size)
+{
+	enum metadata_layout layout = metadata_layout_of(index);
+	int rc = 0;
+
+	io->claim.fd = -1;
+	io->claimed = layout != METADATA_INTERNAL;
+	if (io->claimed)
+		rc = claim_open(path, true, &io->claim, why, why_size);
+	else
+		io->claim = *data;
+	return rc ? rc
+		  : metadata_geometry(layout, index, io->claim.bytes, data->bytes, data->block_size,
+				      &io->geometry, why, why_size);
+}
+
+static void let_go(struct superblock_io *io)
+{
+	if (io->claimed)
+		claim_close(&io->claim);
+}
+
+int superblock_io_open(struct superblock_io *io, const char *path, int index, const struct claim *data,
+		       struct loop *loop, superblock_done_fn *done, void *ctx, struct superblock *sb,
+		       char *why, size_t why_size)
 {
 	int rc;
 
 	memset(io, 0, sizeof(*io));
-	io->claim.fd = -1;
-	rc = claim_open(path, true, &io->claim, why, why_size);
-	if (rc)
+	rc = locate(io, path, index, data, why, why_size);
+	if (!rc)
+		rc = metadata_read(io->claim.fd, &io->geometry, sb, why, why_size);
+	if (!rc && !(io->block = aligned_alloc(METADATA_BLOCK, METADATA_BLOCK)))
+		rc = -ENOMEM;
+	if (rc) {
+		let_go(io);
 		return rc;
-	rc = metadata_read(io->claim.fd, index, sb, why, why_size);
-	if (rc)
-		goto out;
-	io->block = aligned_alloc(METADATA_BLOCK, METADATA_BLOCK);
-	rc = io->block ? 0 : -ENOMEM;
-	if (rc)
-		goto out;
+	}
 	io->op.fn = on_written;
 	io->loop = loop;
-	io->index = index;
 	io->sequence = sb->sequence;
 	io->done = done;
 	io->ctx = ctx;
 	return 0;
-out:
-	claim_close(&io->claim);
-	return rc;
 }
 
 void superblock_io_close(struct superblock_io *io)
@@ -80,7 +98,7 @@ void superblock_io_close(struct superblock_io *io)
 	if (!io->block)
 		return;
 	assert(!io->stage);
-	claim_close(&io->claim);
+	let_go(io);
 	free(io->block);
 	io->block = NULL;
 }

@@ -16,7 +16,8 @@ struct superblock_io {
 	struct loop_op op; /* first: the loop hands it back */
 	struct loop *loop;
 	struct claim claim;
-	int index;
+	bool claimed; /* the claim is our own, not the data disk's */
+	struct metadata_geometry geometry;
 	uint8_t *block;	   /* METADATA_BLOCK, aligned */
 	uint64_t sequence; /* of the last attempt */
 	int stage;	   /* 0 idle, 1 first copy, 2 second copy */
@@ -25,11 +26,12 @@ struct superblock_io {
 	void *ctx;
 };
 
-/* Claims the metadata device and reads slot `index`. 0 or negative errno with words in
- * `why`; -EBUSY as claim_open(). */
-int superblock_io_open(struct superblock_io *io, const char *path, int index, struct loop *loop,
-		       superblock_done_fn *done, void *ctx, struct superblock *sb, char *why,
-		       size_t why_size);
+/* Claims the metadata device `path` and reads the superblock. `index`: config.h's meta_index; `data`: the
+ * data disk's claim, which is used for internal metadata (`path` is NULL), and outlives this. 0 or negative
+ * errno with words in `why`; -EBUSY as claim_open(). */
+int superblock_io_open(struct superblock_io *io, const char *path, int index, const struct claim *data,
+		       struct loop *loop, superblock_done_fn *done, void *ctx, struct superblock *sb,
+		       char *why, size_t why_size);
 /* nothing may be in flight; idempotent on a zeroed structure */
 void superblock_io_close(struct superblock_io *io);
 

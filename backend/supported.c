@@ -13,15 +13,5 @@ int supported_check(const struct config_resource *cfg, char *why, size_t why_siz
 		snprintf(why, why_size, "%s", cfg->refused);
 		return -EOPNOTSUPP;
 	}
-	if (cfg->self && cfg->self->meta_index < 0) {
-		snprintf(why, why_size,
-			 "%s:%u: resource %s: only indexed external metadata is available in this version: "
-			 "write "
-			 "'meta-disk DEVICE[N];' instead of %s",
-			 cfg->file, cfg->line, cfg->name,
-			 cfg->self->meta_index == CONFIG_META_INTERNAL ? "'meta-disk internal;'"
-								       : "a flexible meta-disk");
-		return -EOPNOTSUPP;
-	}
 	return 0;
 }

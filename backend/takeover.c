@@ -69,7 +69,7 @@ int takeover_unbind(uint32_t domid, uint32_t devid, char *why, size_t why_size)
 	if (rc == -ENODEV)			/* it let go by itself in between */
 		rc = 0;
 	if (rc)
-		snprintf(why, why_size, "xen-blkback holds %s and could not be unbound through %s: %s", id,
+		snprintf(why, why_size, "xen-blkback holds %s and could not be unbound through %s: %s; trying again", id,
 			 path, strerror(-rc));
 	return rc;
 }

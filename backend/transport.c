@@ -39,7 +39,10 @@
 
 #define LINKS 4u			/* the live one, one in its handshake, and what is being closed */
 #define STRANGER_LOG_MS 60000u		/* at most one line about strangers in this time */
-#define QUEUE_SPARE 64u			/* packets that are neither DATA, FLUSH nor their answers */
+/* A partner whose daemon has died or is starting has another one in a moment: guests wait for that. So for a while after a
+ * connection was lost, and after our own start, it is tried more often. */
+#define QUICK_RETRY_MS 50u
+#define QUEUE_SPARE 128u /* packets that are neither DATA, FLUSH, READ nor their answers */
 
 enum link_state { LINK_UNUSED, LINK_INTRO, LINK_AUTH, LINK_WAITING, LINK_LIVE, LINK_CLOSED };
 
@@ -75,7 +78,7 @@ struct transport {
 	struct loop_op op;		/* accept or connect */
 	struct sockaddr_storage from;
 	socklen_t from_len;
-	uint64_t retry_ms, connect_deadline_ms;
+	uint64_t retry_ms, quick_until_ms, connect_deadline_ms;
 	uint64_t stranger_logged_ms;
 	uint32_t strangers;
 
@@ -140,36 +143,33 @@ bool transport_is_first(const struct transport_config *cfg)
 
 /* The peer's requests. */
 
+/* READ_DATA is not counted by the window that was granted (PROTOCOL.md, section 6), so it may have to wait for buffers. */
 static int room(void *ctx, const struct packet *p, struct request **out, char *why, size_t why_size)
 {
 	struct transport *t = ((struct link *)ctx)->t;
-	bool data = p->type == PACKET_DATA;
+	uint32_t bytes = wire_buffer_bytes(p);
 	struct request *req;
 	uint8_t *buffer = NULL;
 
-	if (!t->frees || t->taken_bytes + p->payload > t->pool_bytes) {
-		snprintf(why, why_size, "more writes at once than the receive window allows");
+	if (!t->frees || t->taken_bytes + bytes > t->pool_bytes) {
+		if (p->type == PACKET_READ_DATA)
+			return -EAGAIN;
+		snprintf(why, why_size, "more requests at once than the receive window allows");
 		return -EPROTO;
 	}
-	if (data) {
-		buffer = pool_get(t->pool, p->payload);
+	if (bytes) {
+		buffer = pool_get(t->pool, bytes);
 		if (!buffer && t->taken_bytes)
 			return -EAGAIN;	/* there is room, but in pieces: one that comes back makes it whole */
 		if (!buffer) {
-			snprintf(why, why_size, "no buffer for a write of %u bytes", p->payload);
+			snprintf(why, why_size, "no buffer for %u bytes", bytes);
 			return -ENOMEM;
 		}
 	}
 	req = &t->requests[t->free[--t->frees]];
-	*req = (struct request) {
-		.op = data ? REQUEST_WRITE : REQUEST_FLUSH,
-		.tag = req - t->requests,
-		.data = buffer,
-		.preflush = data && p->data.preflush,
-		.sector = data ? p->data.sector : 0,
-		.sectors = data ? p->data.sectors : 0,
-	};
-	t->taken_bytes += p->payload;
+	*req = (struct request) { .tag = req - t->requests, .data = buffer };
+	wire_describe(p, req);
+	t->taken_bytes += bytes;
 	*out = req;
 	return 0;
 }
@@ -235,6 +235,7 @@ static void introduced(struct link *l, const struct packet_intro *peer)
 		link_refuse(l, "%s", why);
 		return;
 	}
+	stream_speak(&l->stream, l->version);
 	l->auth = intro_context(&t->intro, t->role, &l->own, peer, l->version);
 	l->state = LINK_AUTH;
 	if (t->role == AUTH_CONNECTOR)
@@ -246,7 +247,7 @@ static void authenticated(struct link *l, const struct packet_auth *proof)
 	struct transport *t = l->t;
 
 	if (!auth_verify(&l->auth, t->role == AUTH_LISTENER ? AUTH_CONNECTOR : AUTH_LISTENER, proof)) {
-		link_refuse(l, "wrong secret: the shared-secret of %s and of %s differ", t->cfg.self_host,
+		link_refuse(l, "wrong secret: the shared-secret of %s and of %s differ: correct one, then 'backend-ctl down' and 'backend-ctl up' there", t->cfg.self_host,
 			    l->host);
 		return;
 	}
@@ -299,7 +300,7 @@ static int packet(void *ctx, const struct packet *p, struct request *req)
 	return l->state == LINK_LIVE ? live_packet(l, p, req) : handshake_packet(l, p);
 }
 
-/* Before a link is live, a DATA or FLUSH must not even get a request. */
+/* Before a link is live, nothing may get a request. */
 static int link_room(void *ctx, const struct packet *p, struct request **req, char *why, size_t why_size)
 {
 	struct link *l = ctx;
@@ -425,17 +426,17 @@ static void try_socket(struct transport *t, uint64_t now_ms)
 {
 	bool listening = t->role == AUTH_LISTENER;
 
-	t->retry_ms = now_ms + t->cfg.retry_ms;
+	t->retry_ms = now_ms + (now_ms < t->quick_until_ms && t->cfg.retry_ms > QUICK_RETRY_MS ? QUICK_RETRY_MS : t->cfg.retry_ms);
 	t->fd = address_socket(&t->cfg.self, t->cfg.self_len, listening);
 	if (t->fd < 0) {
 		int error = -t->fd;
 
 		t->fd = -1;
 		if (error == EADDRNOTAVAIL)
-			set_problem(t, "this host does not have its configured address %s", t->self_text);
+			set_problem(t, "this host does not have its configured address %s: correct it, or bring the interface up (ip address)", t->self_text);
 		else
-			set_problem(t, "cannot %s at %s: %s", listening ? "listen" : "connect", t->self_text,
-				    strerror(error));
+			set_problem(t, "cannot %s at %s: %s; trying again (ss -tlnp shows who listens)", listening ? "listen" : "connect",
+				    t->self_text, strerror(error));
 		return;
 	}
 	if (!listening) {
@@ -463,6 +464,7 @@ static void live_ended(struct transport *t)
 	struct link *l = t->live;
 
 	t->live = NULL;
+	t->quick_until_ms = loop_now_ms(t->loop) + t->cfg.quick_ms;
 	t->resume = false;	/* else transport_deadline() says `now` until the next connection */
 	l->state = LINK_CLOSED;
 	t->ops.disconnected(t->ctx, l->stream.why);
@@ -586,7 +588,12 @@ static void set_default(uint32_t *value, uint32_t to)
 
 static void set_defaults(struct transport_config *cfg)
 {
+	if (!cfg->version_max) {
+		cfg->version_min = WIRE_VERSION_MIN;
+		cfg->version_max = WIRE_VERSION_MAX;
+	}
 	set_default(&cfg->retry_ms, 500);
+	set_default(&cfg->quick_ms, 3000);
 	set_default(&cfg->handshake_ms, 3000);
 	set_default(&cfg->liveness.dead_ms, 1500);
 	set_default(&cfg->liveness.ping_ms, 500);
@@ -625,6 +632,7 @@ int transport_new(const struct transport_config *cfg, struct loop *loop, struct 
 	t->cfg = *cfg;
 	set_defaults(&t->cfg);
 	t->loop = loop;
+	t->quick_until_ms = loop_now_ms(loop) + t->cfg.quick_ms;
 	t->ops = *ops;
 	t->ctx = ctx;
 	t->fd = -1;
@@ -633,7 +641,7 @@ int transport_new(const struct transport_config *cfg, struct loop *loop, struct 
 	t->role = transport_is_first(cfg) ? AUTH_LISTENER : AUTH_CONNECTOR;
 	t->op.fn = t->role == AUTH_LISTENER ? on_accepted : on_connected;
 	t->intro = (struct intro_self) { cfg->resource, cfg->self_host,	 cfg->alg,
-					cfg->secret,   WIRE_VERSION_MIN, WIRE_VERSION_MAX };
+					cfg->secret,   t->cfg.version_min, t->cfg.version_max };
 	address_text(&cfg->self, true, t->self_text);
 	address_text(&cfg->peer, true, t->peer_text);
 	rc = check_config(t, why, why_size);
@@ -779,6 +787,11 @@ void transport_tick(struct transport *t, uint64_t now_ms)
 		loop_cancel(t->loop, &t->op);
 	}
 	work(t);
+}
+
+uint16_t transport_version(const struct transport *t)
+{
+	return t->live ? t->live->version : 0;
 }
 
 void transport_describe(const struct transport *t, char *out, size_t size)

@@ -28,8 +28,10 @@ struct transport_config {
 	socklen_t self_len, peer_len;
 	/* pause between attempts to connect; 500 unless connect-int was set */
 	uint32_t retry_ms;
+	uint32_t quick_ms;     /* for so long after a connection was lost, and after the start, it is 50 at most; 3000 */
 	uint32_t handshake_ms; /* bound on INTRO and AUTH; 3000 */
 	struct liveness_config liveness;
+	uint16_t version_min, version_max; /* of the protocol; 0: those that this program knows (wire.h) */
 };
 
 struct transport_ops {
@@ -74,6 +76,7 @@ void transport_put_request(struct transport *t, struct request *req);
 uint64_t transport_deadline(const struct transport *t);
 void transport_tick(struct transport *t, uint64_t now_ms);
 
+uint16_t transport_version(const struct transport *t); /* of the protocol, that is spoken; 0: not connected */
 /* For status: "" or the peer's address, bytes sent and received. */
 void transport_describe(const struct transport *t, char *out, size_t size);
 

@@ -9,9 +9,8 @@
  *      the code that wanted it: the next look finds the difference and repairs it, whoever made it.
  *   4. Nothing is written into a directory that has vanished (store_update's guard).
  *
- * Crash argument: all that matters is in xenstore and in the superblock. A daemon that starts finds state 2
- * or 4 and hotplug-status, and claims again (vbd_adopt); the resource decides whether the guest may go on
- * (P6, SB_UNCLEAN).
+ * Crash argument: all that matters is in xenstore, in /run and in the superblock. A daemon that starts finds state 2
+ * or 4 and hotplug-status, and claims again (vbd_adopt), if it can be known what the guest waits for (P6, docs/RESTART.md).
  */
 #include "backend/vbd.h"
 

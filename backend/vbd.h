@@ -58,6 +58,7 @@ struct vbd {
 	enum claim claim;
 	bool adopted;				/* the present claim was made without block-drbdx */
 	bool adoptable;				/* found with a granted disk when the daemon started */
+	bool refused;				/* and cannot be: nobody knows what is unanswered in its ring */
 	bool undo_write;			/* hotplug-status=error is still to be written */
 	struct resource *resource;		/* valid while claim != CLAIM_NONE */
 	bool claim_pending, connect_pending, detach_pending, release_pending;

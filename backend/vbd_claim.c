@@ -99,7 +99,7 @@ static void claimed(void *ctx, int rc, const char *why)
 		*v->why = 0;
 	} else if (!rc) {
 		rc = -ECANCELED;
-		why = "the device went away while it was being attached";
+		why = "the device went away while it was being attached: attach it again";
 	}
 	answer_add(v, rc, why);
 	v->running = was;
@@ -137,18 +137,27 @@ void vbd_claim(struct vbd *v, struct resource *r, bool adopt)
 	resource_claim(r, &claim, claimed, v);
 }
 
-/* A frontend that has not connected has no ring yet; one that has may go on only with a drained ring. */
-static bool may_go_on(const struct vbd *v, const struct resource *r)
+/* A frontend that has not connected has no ring yet. One that has waits for what the earlier daemon had not answered. */
+static bool may_go_on(struct vbd *v, const struct resource *r)
 {
-	return v->frontend_state == XENBUS_INITIALISING || v->frontend_state == XENBUS_INITWAIT ||
-	       resource_left_drained(r, v->domid);
+	char problem[RESOURCE_TEXT - 128], why[RESOURCE_TEXT];
+
+	if (v->frontend_state == XENBUS_INITIALISING || v->frontend_state == XENBUS_INITWAIT ||
+	    !resource_left_servable(r, v->domid, v->phase == XENBUS_PHASE_ORPHANED, problem, sizeof(problem)))
+		return true;
+	snprintf(why, sizeof(why),
+		 "it is not known what the earlier daemon left unanswered (%s): this guest cannot go on and has to be destroyed "
+		 "(xl destroy)",
+		 problem);
+	vbd_say(v, why);
+	return false;
 }
 
 void vbd_adopt(struct vbd *v)
 {
 	struct resource *r;
 
-	if (!v->adoptable || !v->hotplug || v->claim != CLAIM_NONE || !v->devices->store)
+	if (!v->adoptable || v->refused || !v->hotplug || v->claim != CLAIM_NONE || !v->devices->store)
 		return;
 	if (v->phase != XENBUS_PHASE_WAIT && v->phase != XENBUS_PHASE_ORPHANED)
 		return;
@@ -159,15 +168,12 @@ void vbd_adopt(struct vbd *v)
 	v->adopt_ms = vbd_now(v) + ADOPT_RETRY_MS;
 	v->wake_ms = v->adopt_ms < v->wake_ms ? v->adopt_ms : v->wake_ms;
 	r = vbd_resource(v);
-	if (r && !may_go_on(v, r)) {
-		v->adoptable = false;
-		vbd_say(v, "the daemon that served this disk died with requests unanswered: this guest "
-			   "cannot go on "
-			   "with it and has to be destroyed (xl destroy)");
-	} else if (r)
+	if (r && !may_go_on(v, r))
+		v->refused = true;
+	else if (r)
 		vbd_claim(v, r, true);
 	else
-		vbd_say(v, "the disk was attached before drbdxd started, and its resource is not up");
+		vbd_say(v, "the disk was attached before drbdxd started, and its resource is not up: start it with 'backend-ctl up'");
 }
 
 static void connected(void *ctx, int rc, const char *why)
@@ -250,7 +256,7 @@ void vbd_write_undo(struct vbd *v)
 {
 	static const struct store_entry entry[] = {
 		{ "hotplug-status", "error" },
-		{ "hotplug-error", "block-drbdx ended before the disk was attached" },
+		{ "hotplug-error", "block-drbdx ended before the disk was attached: attach it again" },
 	};
 	int rc;
 

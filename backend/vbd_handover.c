@@ -92,12 +92,12 @@ static int look(struct vbd *v, const uint8_t *uuid, char *why, size_t size)
 	char text[64];
 
 	if (!v->devices || !v->devices->store) {
-		snprintf(why, size, "xenstored does not answer at the source");
+		snprintf(why, size, "xenstored does not answer at the source: try again when it does");
 		return -EAGAIN;
 	}
 	read_uuid(v, text, sizeof(text), own);
 	if (!memcmp(uuid, unknown, UUID_BYTES) || memcmp(uuid, own, UUID_BYTES)) {
-		snprintf(why, size, "it is in use at the source by guest %.80s, which is another virtual machine", v->guest);
+		snprintf(why, size, "in use at the source by guest %.80s, which is another virtual machine: shut that down first", v->guest);
 		return -EBUSY;
 	}
 	return domain_suspended(v->domid, why, size);
@@ -129,7 +129,8 @@ static bool sibling_to_come(const struct vbd *v, const struct vbd *other)
 {
 	if (other == v || other->domid != v->domid)
 		return false;
-	return other->claim == CLAIM_ASKED || (other->claim == CLAIM_NONE && other->adoptable && other->hotplug);
+	return other->claim == CLAIM_ASKED ||
+	       (other->claim == CLAIM_NONE && other->adoptable && !other->refused && other->hotplug);
 }
 
 bool vbd_alone(const struct vbd *v)

@@ -14,13 +14,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/actlog.h"
+#include "backend/bitmap.h"
 #include "backend/crc32c.h"
+#include "backend/generation.h"
 #include "backend/layout.h"
 
 #define WINDOW_BYTES_MIN (REQUEST_SECTORS_MAX * SECTOR_SIZE)	/* one maximal write */
 #define WINDOW_BYTES_MAX (1u << 30)
 #define WINDOW_REQUESTS_MAX 65536u
 #define EPOCH_MAX (UINT64_MAX / 2)
+/* all extents of the largest activity log, in whole sectors */
+#define HOT_BYTES_MAX ((ACTLOG_EXTENTS_MAX * 4 + SECTOR_SIZE - 1) / SECTOR_SIZE * SECTOR_SIZE)
 
 struct wire_header {
 	struct be32 magic;
@@ -63,14 +68,25 @@ static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the head
 	F(features, offer, 24)		\
 	F(bytes, device_uuid, 16)	\
 	F(u32, window_bytes, 4)		\
-	F(u32, window_requests, 4)
+	F(u32, window_requests, 4)	\
+	F(u64, bits, 8)			\
+	F(u8, diskless, 1)		\
+	F(u8, primary, 1)		\
+	F(u8, discard, 1)		\
+	F(u8, after_sb_0pri, 1)		\
+	F(u8, after_sb_1pri, 1)		\
+	F(u8, after_sb_2pri, 1)		\
+	F(u8, always_asbp, 1)		\
+	F(zero, zero_2, 1)		\
+	F(u64, fresh, 8)
 #define BODY_data(F)			\
 	F(u64, id, 8)			\
 	F(u64, epoch, 8)		\
 	F(u64, sector, 8)		\
 	F(u32, sectors, 4)		\
 	F(u8, preflush, 1)		\
-	F(zero, zero, 3)
+	F(u8, copy, 1)			\
+	F(zero, zero, 2)
 #define BODY_ack(F)			\
 	F(u64, id, 8)			\
 	F(u64, epoch, 8)
@@ -106,6 +122,38 @@ static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the head
 	F(features, agreed, 24)
 #define BODY_reservation(F)		\
 	F(u64, id, 8)
+#define BODY_read(F)			\
+	F(u64, id, 8)			\
+	F(u64, epoch, 8)		\
+	F(u64, sector, 8)		\
+	F(u32, sectors, 4)		\
+	F(zero, zero, 4)
+#define BODY_bitmap(F)			\
+	F(u64, id, 8)			\
+	F(u32, page, 4)			\
+	F(zero, zero, 4)
+#define BODY_bitmap_end(F)		\
+	F(u64, full_from, 8)		\
+	F(u64, bits, 8)
+#define BODY_hot(F)			\
+	F(u64, id, 8)			\
+	F(u64, reservation, 8)
+#define BODY_csum(F)			\
+	F(u64, id, 8)			\
+	F(u64, epoch, 8)		\
+	F(u64, sector, 8)		\
+	F(u32, sectors, 4)		\
+	F(u16, length, 2)		\
+	F(zero, zero, 2)		\
+	F(bytes, digest, CSUM_MAX)
+#define BODY_pause(F)			\
+	F(u8, paused, 1)		\
+	F(zero, zero, 7)
+#define BODY_in_sync(F)			\
+	F(u64, epoch, 8)		\
+	F(u64, sector, 8)		\
+	F(u32, sectors, 4)		\
+	F(zero, zero, 4)
 
 #define FIELD_u8(name, size) uint8_t name;
 #define FIELD_u16(name, size) struct be16 name;
@@ -129,7 +177,7 @@ static_assert(sizeof(struct wire_text) == 240, "text");
 struct wire_ping { BODY_ping(FIELD) };
 static_assert(sizeof(struct wire_ping) == 8, "ping");
 struct wire_hello { BODY_hello(FIELD) };
-static_assert(sizeof(struct wire_hello) == 136 && offsetof(struct wire_hello, gen) == 32, "hello");
+static_assert(sizeof(struct wire_hello) == 160 && offsetof(struct wire_hello, gen) == 32, "hello");
 struct wire_data { BODY_data(FIELD) };
 static_assert(sizeof(struct wire_data) == 32 && offsetof(struct wire_data, sectors) == 24, "data");
 struct wire_ack { BODY_ack(FIELD) };
@@ -150,6 +198,20 @@ struct wire_grant { BODY_grant(FIELD) };
 static_assert(sizeof(struct wire_grant) == 72 && offsetof(struct wire_grant, agreed) == 48, "grant");
 struct wire_reservation { BODY_reservation(FIELD) };
 static_assert(sizeof(struct wire_reservation) == 8, "reservation");
+struct wire_read { BODY_read(FIELD) };
+static_assert(sizeof(struct wire_read) == 32 && offsetof(struct wire_read, sectors) == 24, "read");
+struct wire_bitmap { BODY_bitmap(FIELD) };
+static_assert(sizeof(struct wire_bitmap) == 16, "bitmap");
+struct wire_bitmap_end { BODY_bitmap_end(FIELD) };
+static_assert(sizeof(struct wire_bitmap_end) == 16, "bitmap_end");
+struct wire_csum { BODY_csum(FIELD) };
+static_assert(sizeof(struct wire_csum) == 96 && offsetof(struct wire_csum, digest) == 32, "csum");
+struct wire_hot { BODY_hot(FIELD) };
+static_assert(sizeof(struct wire_hot) == 16, "hot");
+struct wire_pause { BODY_pause(FIELD) };
+static_assert(sizeof(struct wire_pause) == 8, "pause");
+struct wire_in_sync { BODY_in_sync(FIELD) };
+static_assert(sizeof(struct wire_in_sync) == 24 && offsetof(struct wire_in_sync, sectors) == 16, "in_sync");
 
 /* encode_<member>(packet, bytes): the body. */
 #define PUT_u8(name) w->name = b->name;
@@ -197,9 +259,10 @@ static const char *decode_##member(const struct wire_##member *w, struct packet_
 }
 CODEC(none) CODEC(intro) CODEC(auth) CODEC(text) CODEC(ping) CODEC(hello) CODEC(data) CODEC(ack) CODEC(want)
 CODEC(refuse) CODEC(give) CODEC(used) CODEC(pair) CODEC(reserve) CODEC(grant) CODEC(reservation)
+CODEC(read) CODEC(bitmap) CODEC(bitmap_end) CODEC(in_sync) CODEC(pause) CODEC(csum) CODEC(hot)
 
 /* check_<member>(body): NULL, or which value is impossible.  Whether a possible value may come now is
- * replicate.c's business. */
+ * the core's business. */
 static const char *check_none(const struct packet_none *b) { (void)b; return NULL; }
 static const char *check_text(const struct packet_text *b) { (void)b; return NULL; }
 static const char *check_ping(const struct packet_ping *b) { (void)b; return NULL; }
@@ -254,16 +317,78 @@ static const char *check_hello(const struct packet_hello *b)
 		return "the receive window is impossible";
 	if (!b->window_requests || b->window_requests > WINDOW_REQUESTS_MAX)
 		return "the receive window's number of requests is impossible";
+	if (!b->fresh)
+		return "the fresh generation is 0";
+	if (b->diskless > 1 || b->primary > 1 || b->discard > 1 || b->always_asbp > 1)
+		return "diskless, primary, discard or always_asbp is neither 0 nor 1";
+	if (b->after_sb_0pri >= AFTER_SB_0PRI_COUNT || b->after_sb_1pri >= AFTER_SB_1PRI_COUNT ||
+	    b->after_sb_2pri >= AFTER_SB_2PRI_COUNT)
+		return "an unknown after-sb policy";
 	return features_check(&b->offer, NULL);
+}
+
+static const char *check_range(uint64_t sector, uint32_t sectors)
+{
+	if (!sectors || sectors > REQUEST_SECTORS_MAX)
+		return "the length is impossible";
+	if (sector >= LAYOUT_SECTORS_MAX || sector + sectors > LAYOUT_SECTORS_MAX)
+		return "the range is beyond any disk";
+	return NULL;
 }
 
 static const char *check_data(const struct packet_data *b)
 {
-	if (!b->sectors || b->sectors > REQUEST_SECTORS_MAX)
-		return "the length of the write is impossible";
-	if (b->sector >= LAYOUT_SECTORS_MAX || b->sector + b->sectors > LAYOUT_SECTORS_MAX)
-		return "the write is beyond any disk";
-	return b->preflush > 1 ? "preflush is neither 0 nor 1" : check_epoch(b->epoch);
+	if (check_range(b->sector, b->sectors))
+		return check_range(b->sector, b->sectors);
+	if (b->preflush > 1 || b->copy > 1)
+		return "preflush or copy is neither 0 nor 1";
+	return check_epoch(b->epoch);
+}
+
+static const char *check_read(const struct packet_read *b)
+{
+	const char *wrong = check_range(b->sector, b->sectors);
+
+	return wrong ? wrong : check_epoch(b->epoch);
+}
+
+static const char *check_in_sync(const struct packet_in_sync *b)
+{
+	const char *wrong = check_range(b->sector, b->sectors);
+
+	return wrong ? wrong : check_epoch(b->epoch);
+}
+
+static const char *check_csum(const struct packet_csum *b)
+{
+	const char *wrong = check_range(b->sector, b->sectors);
+
+	if (wrong)
+		return wrong;
+	if (!b->length || b->length > CSUM_MAX || !all_zero(b->digest + b->length, CSUM_MAX - b->length))
+		return "the digest is malformed";
+	return check_epoch(b->epoch);
+}
+
+static const char *check_pause(const struct packet_pause *b)
+{
+	return b->paused > 1 ? "paused is neither 0 nor 1" : NULL;
+}
+
+static const char *check_bitmap(const struct packet_bitmap *b)
+{
+	return b->page >= LAYOUT_SECTORS_MAX / BITMAP_BLOCK_SECTORS / BITMAP_PAGE_BLOCKS ? "the page is beyond any disk"
+											   : NULL;
+}
+
+static const char *check_bitmap_end(const struct packet_bitmap_end *b)
+{
+	return b->full_from != BITMAP_NONE && b->full_from > LAYOUT_SECTORS_MAX ? "full_from is beyond any disk" : NULL;
+}
+
+static const char *check_hot(const struct packet_hot *b)
+{
+	return b->reservation ? NULL : "the reservation is 0";
 }
 
 static const char *check_want(const struct packet_want *b)
@@ -337,24 +462,31 @@ static void encode_body(const struct packet *p, void *body)
 }
 
 /* The version in which packets of this type are written. A partner of another version can read what decides on it. */
-static uint16_t version_of(unsigned int type)
+static uint16_t version_of(unsigned int type, uint16_t version)
 {
-	return type == PACKET_INTRO || type == PACKET_REFUSE ? WIRE_VERSION_INTRO : WIRE_VERSION_MAX;
+	return type == PACKET_INTRO || type == PACKET_REFUSE ? WIRE_VERSION_INTRO : version;
 }
 
-size_t wire_encode(const struct packet *p, uint64_t sequence, uint8_t *out)
+static bool version_fits(unsigned int type, uint16_t written, uint16_t version)
+{
+	if (version_of(type, version))
+		return written == version_of(type, version);
+	return written >= WIRE_VERSION_MIN && written <= WIRE_VERSION_MAX;
+}
+
+size_t wire_encode(const struct packet *p, uint16_t version, uint64_t sequence, uint8_t *out)
 {
 	int body = body_length(p->type);
 	struct wire_header h = {
 		.magic = put_be32(WIRE_MAGIC),
-		.version = put_be16(version_of(p->type)),
+		.version = put_be16(version_of(p->type, version)),
 		.type = put_be16(p->type),
 		.body_length = put_be32(body),
 		.payload_length = put_be32(p->payload),
 		.sequence = put_be64(sequence),
 	};
 
-	assert(body >= 0 && (!p->payload || payload_allowed(p->type)));
+	assert(version_of(p->type, version) && body >= 0 && (!p->payload || payload_allowed(p->type)));
 	memcpy(out, &h, sizeof(h));
 	encode_body(p, out + WIRE_HEADER);
 	h.crc = put_be32(checksum(out, body));
@@ -362,7 +494,7 @@ size_t wire_encode(const struct packet *p, uint64_t sequence, uint8_t *out)
 	return WIRE_HEADER + body;
 }
 
-int wire_length(const uint8_t *in)
+int wire_length(const uint8_t *in, uint16_t version)
 {
 	struct wire_header h;
 	uint32_t payload;
@@ -372,7 +504,7 @@ int wire_length(const uint8_t *in)
 	if (get_be32(h.magic) != WIRE_MAGIC)
 		return -EBADMSG;
 	body = body_length(get_be16(h.type));
-	if (body < 0 || get_be16(h.version) != version_of(get_be16(h.type)))
+	if (body < 0 || !version_fits(get_be16(h.type), get_be16(h.version), version))
 		return -EPROTONOSUPPORT;
 	payload = get_be32(h.payload_length);
 	if (get_be32(h.body_length) != (uint32_t)body || payload > REQUEST_SECTORS_MAX * SECTOR_SIZE)
@@ -397,6 +529,19 @@ static const char *decode_body(const void *body, struct packet *p)
 	return wrong;
 }
 
+static const char *check_payload(const struct packet *p)
+{
+	if (p->type == PACKET_DATA && p->payload != p->data.sectors * SECTOR_SIZE)
+		return "the payload has not the length of the write";
+	if (p->type == PACKET_READ_DATA && (!p->payload || p->payload % SECTOR_SIZE))
+		return "the payload is not whole sectors";
+	if (p->type == PACKET_BITMAP && p->payload != BITMAP_PAGE)
+		return "the payload is not a page";
+	if (p->type == PACKET_HOT && (!p->payload || p->payload % SECTOR_SIZE || p->payload > HOT_BYTES_MAX))
+		return "the payload is not a list of extents";
+	return NULL;
+}
+
 static int reject(int rc, char *why, size_t why_size, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 static int reject(int rc, char *why, size_t why_size, const char *fmt, ...)
@@ -410,9 +555,9 @@ static int reject(int rc, char *why, size_t why_size, const char *fmt, ...)
 	return rc;
 }
 
-int wire_decode(const uint8_t *in, uint64_t sequence, struct packet *p, char *why, size_t why_size)
+int wire_decode(const uint8_t *in, uint16_t version, uint64_t sequence, struct packet *p, char *why, size_t why_size)
 {
-	int length = wire_length(in);
+	int length = wire_length(in, version);
 	struct wire_header h;
 	const char *wrong;
 
@@ -420,7 +565,7 @@ int wire_decode(const uint8_t *in, uint64_t sequence, struct packet *p, char *wh
 		return reject(length, why, why_size, "%s",
 			      length == -EBADMSG    ? "bytes that are not a packet"
 			      : length == -EMSGSIZE ? "a packet of impossible length"
-						    : "a packet of unknown type or version");
+						    : "a packet of unknown type, or of another version than is spoken");
 	memcpy(&h, in, sizeof(h));
 	if (get_be32(h.crc) != checksum(in, length - WIRE_HEADER))
 		return reject(-EBADMSG, why, why_size, "a packet with a wrong checksum");
@@ -433,11 +578,59 @@ int wire_decode(const uint8_t *in, uint64_t sequence, struct packet *p, char *wh
 	p->type = get_be16(h.type);
 	p->payload = get_be32(h.payload_length);
 	wrong = decode_body(in + WIRE_HEADER, p);
-	if (!wrong && p->type == PACKET_DATA && p->payload != p->data.sectors * SECTOR_SIZE)
-		wrong = "the payload has not the length of the write";
+	if (!wrong)
+		wrong = check_payload(p);
 	if (wrong)
 		return reject(-EINVAL, why, why_size, "%s: %s", packet_name(p->type), wrong);
 	return 0;
+}
+
+bool wire_needs_request(enum packet_type type)
+{
+	return payload_allowed(type) || type == PACKET_FLUSH || type == PACKET_READ || type == PACKET_ZEROES ||
+	       type == PACKET_CSUM;
+}
+
+uint32_t wire_buffer_bytes(const struct packet *p)
+{
+	switch (p->type) {
+	case PACKET_READ:
+	case PACKET_ZEROES:
+		return p->read.sectors * SECTOR_SIZE;
+	case PACKET_CSUM:
+		return p->csum.sectors * SECTOR_SIZE;
+	default:
+		return p->payload;
+	}
+}
+
+void wire_describe(const struct packet *p, struct request *req)
+{
+	switch (p->type) {
+	case PACKET_DATA:
+		req->op = REQUEST_WRITE;
+		req->sector = p->data.sector;
+		req->preflush = p->data.preflush;
+		break;
+	case PACKET_ZEROES:
+		req->op = REQUEST_WRITE;
+		req->sector = p->read.sector;
+		break;
+	case PACKET_READ:
+		req->op = REQUEST_READ;
+		req->sector = p->read.sector;
+		break;
+	case PACKET_CSUM:
+		req->op = REQUEST_READ;
+		req->sector = p->csum.sector;
+		break;
+	case PACKET_FLUSH:
+		req->op = REQUEST_FLUSH;
+		break;
+	default: /* READ_DATA, BITMAP, HOT: the core takes the payload out of it */
+		break;
+	}
+	req->sectors = wire_buffer_bytes(p) / SECTOR_SIZE;
 }
 
 const char *packet_name(enum packet_type type)
@@ -471,8 +664,16 @@ const char *packet_name(enum packet_type type)
 #define ROW_reserve(kind, name, size) ROW(reserve, name)
 #define ROW_grant(kind, name, size) ROW(grant, name)
 #define ROW_reservation(kind, name, size) ROW(reservation, name)
+#define ROW_read(kind, name, size) ROW(read, name)
+#define ROW_bitmap(kind, name, size) ROW(bitmap, name)
+#define ROW_bitmap_end(kind, name, size) ROW(bitmap_end, name)
+#define ROW_in_sync(kind, name, size) ROW(in_sync, name)
+#define ROW_hot(kind, name, size) ROW(hot, name)
+#define ROW_csum(kind, name, size) ROW(csum, name)
+#define ROW_pause(kind, name, size) ROW(pause, name)
 ROW_OF(none) ROW_OF(intro) ROW_OF(auth) ROW_OF(text) ROW_OF(ping) ROW_OF(hello) ROW_OF(data) ROW_OF(ack)
 ROW_OF(want) ROW_OF(refuse) ROW_OF(give) ROW_OF(used) ROW_OF(pair) ROW_OF(reserve) ROW_OF(grant) ROW_OF(reservation)
+ROW_OF(read) ROW_OF(bitmap) ROW_OF(bitmap_end) ROW_OF(in_sync) ROW_OF(pause) ROW_OF(csum) ROW_OF(hot)
 
 static const struct layout_field header_fields[] = {
 #define H(name) { #name, offsetof(struct wire_header, name), sizeof(((struct wire_header *)0)->name) }

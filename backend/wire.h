@@ -3,23 +3,27 @@
  * wire.h: the packets between two partners.  docs/PROTOCOL.md is normative; a test compares
  * its tables with wire.c.
  *
- * A packet is a 32-byte header, a body of fixed size given by its type, and for DATA a payload.
+ * A packet is a 32-byte header, a body of fixed size given by its type, and for DATA, READ_DATA, BITMAP and HOT a payload.
  * Everything is big-endian.  The header's CRC32C covers header and body.  wire_decode() is the
  * only reader of raw bytes; it is pure, and what it returns has been checked (P4).
  */
 #ifndef DRBDX_BACKEND_WIRE_H
 #define DRBDX_BACKEND_WIRE_H
 
+#include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/csum.h"
 #include "backend/metadata.h"
 #include "backend/request.h"
 
 #define WIRE_MAGIC	 0x64726278u /* "drbx" */
-/* 2: RESERVE … ENDED; WANT and GIVE grew. Version 1 was never released. */
-#define WIRE_VERSION_MIN 2u
-#define WIRE_VERSION_MAX 2u
+/* The versions of the protocol that this program speaks (docs/PROTOCOL.md, section 3): both nodes of a pair speak the highest
+ * that both know. Versions 1 to 4 were never released. */
+#define WIRE_VERSION_MIN 5u
+#define WIRE_VERSION_MAX 5u
 #define WIRE_VERSION_INTRO 1u /* INTRO and REFUSE are written in it for ever */
 #define WIRE_HEADER	 32u
 #define WIRE_BODY_MAX	 512u
@@ -30,8 +34,7 @@
 
 /*
  * X(NAME, number, member of the union, payload allowed, sent by)
- * INTRO..PONG belong to transport.c (before a connection is authenticated, and liveness),
- * the rest to replicate.c.
+ * INTRO..PONG belong to transport.c (before a connection is authenticated, and liveness), the rest to the core (replicate.h).
  */
 /* clang-format off */
 #define PACKETS(X) \
@@ -57,7 +60,27 @@
 	X(RESERVE_REFUSE, 29, refuse,	0, "holder: no reservation, and why") \
 	X(COMMIT,	30, reservation, 0, "non-holder: the guest runs here now, give me the token") \
 	X(COMMIT_REFUSE, 31, refuse,	0, "holder: that reservation is over, your copy of the guest is stale") \
-	X(ENDED,	32, reservation, 0, "both: the reservation is over")
+	X(ENDED,	32, reservation, 0, "both: the reservation is over") \
+	X(READ,		33, read,	0, "holder: give me what your disk has there") \
+	X(READ_DATA,	34, ack,	1, "non-holder: here it is") \
+	X(READ_FAILED,	35, ack,	0, "non-holder: my disk could not read it") \
+	X(BITMAP,	36, bitmap,	1, "both: what differs, as one page of my bitmap") \
+	X(BITMAP_END,	37, bitmap_end,	0, "both: that was my bitmap") \
+	X(RECEIVED,	38, ack,	0, "both: READ_DATA or BITMAP has been taken; its buffer is yours again") \
+	X(IN_SYNC,	39, in_sync,	0, "holder: these blocks are the same on both disks now") \
+	X(SYNC_END,	40, used,	0, "holder: no block differs any more") \
+	X(SYNC_ENDED,	41, used,	0, "non-holder: that is durable here") \
+	X(CLEAR,	42, used,	0, "holder: a person says that both volumes are the same; forget the marks") \
+	X(PAUSE,	43, pause,	0, "both: the resync is held here, or no longer") \
+	X(ZEROES,	44, read,	0, "holder: write zeroes there; of the resync") \
+	X(READ_ZEROES,	45, ack,	0, "non-holder: there are only zeroes") \
+	X(CSUM,		46, csum,	0, "holder: has your disk the same there as mine, by this digest") \
+	X(SAME,		47, ack,	0, "non-holder: it has") \
+	X(DIFFERENT,	48, ack,	0, "non-holder: it has not, or this cannot be told") \
+	X(OUT_OF_SYNC,	49, in_sync,	0, "holder: my disk has failed these blocks; they are to be copied from yours") \
+	X(HOT,		50, hot,	1, "holder: the extents that the guest of this reservation was writing to") \
+	X(TAKEN,	51, used,	0, "holder: the token that you gave is durable here") \
+	X(LEAVING,	52, used,	0, "non-holder: I go, and my copy is outdated, durably: nothing has to be fenced")
 /* clang-format on */
 
 enum packet_type {
@@ -94,14 +117,51 @@ struct packet_hello {
 	struct features agreed; /* as stored; zero while just created */
 	struct features offer;	/* what this node could offer now */
 	uint8_t device_uuid[16];
-	uint32_t window_bytes;	  /* receive window: bytes of DATA payload that may be unacknowledged */
-	uint32_t window_requests; /* and how many DATA and FLUSH packets */
+	uint32_t window_bytes;	  /* receive window: bytes of DATA and READ that may be unanswered */
+	uint32_t window_requests; /* and how many DATA, FLUSH and READ packets */
+	uint64_t bits;		  /* blocks marked out of sync, as far as is known */
+	/* its disk has failed or is detached; a guest is attached with the token; connect --discard-my-data */
+	uint8_t diskless, primary, discard;
+	uint8_t after_sb_0pri, after_sb_1pri, after_sb_2pri, always_asbp; /* generation.h */
+	/* random, not 0: the generation that this node begins, if this meeting makes it begin one */
+	uint64_t fresh;
 };
 /* payload: sectors * 512 bytes */
 struct packet_data {
 	uint64_t id, epoch, sector;
 	uint32_t sectors;
 	uint8_t preflush;
+	uint8_t copy; /* of the resync: the blocks are the same on both disks when it is durable */
+};
+struct packet_read {
+	uint64_t id, epoch, sector;
+	uint32_t sectors;
+};
+/* payload: 4096 bytes, little-endian bits (METADATA.md) */
+struct packet_bitmap {
+	uint64_t id;
+	uint32_t page;
+};
+/* payload: extents of the activity log, 4 bytes each, in whole sectors of 512 bytes (PROTOCOL.md) */
+struct packet_hot {
+	uint64_t id, reservation;
+};
+struct packet_bitmap_end {
+	uint64_t full_from; /* sectors from here on are all out of sync; all ones: none */
+	uint64_t bits;	    /* set in the pages that were sent */
+};
+struct packet_csum {
+	uint64_t id, epoch, sector;
+	uint32_t sectors;
+	uint16_t length; /* of the digest, bytes */
+	uint8_t digest[CSUM_MAX];
+};
+struct packet_pause {
+	uint8_t paused;
+};
+struct packet_in_sync {
+	uint64_t epoch, sector;
+	uint32_t sectors;
 };
 struct packet_ack {
 	uint64_t id, epoch;
@@ -144,7 +204,7 @@ struct packet_reservation {
 
 struct packet {
 	enum packet_type type;
-	uint32_t payload; /* bytes that follow on the wire, 0 but for DATA */
+	uint32_t payload; /* bytes that follow on the wire, 0 but for DATA, READ_DATA, BITMAP and HOT */
 	union {
 		struct packet_none none;
 		struct packet_intro intro;
@@ -162,22 +222,49 @@ struct packet {
 		struct packet_reserve reserve;
 		struct packet_grant grant;
 		struct packet_reservation reservation;
+		struct packet_read read;
+		struct packet_bitmap bitmap;
+		struct packet_bitmap_end bitmap_end;
+		struct packet_hot hot;
+		struct packet_in_sync in_sync;
+		struct packet_pause pause;
+		struct packet_csum csum;
 	};
 };
+
+/* The packets about a request begin alike, so that `ack` reads id and epoch of any of them. */
+#define LIKE_ACK(member)                                                                           \
+	static_assert(offsetof(struct packet_##member, id) == offsetof(struct packet_ack, id) &&   \
+			      offsetof(struct packet_##member, epoch) == offsetof(struct packet_ack, epoch), \
+		      #member)
+LIKE_ACK(data);
+LIKE_ACK(read);
+LIKE_ACK(csum);
+#undef LIKE_ACK
+
+/* `version` below is the one that the two speak; 0: not agreed yet. INTRO and REFUSE do not depend on it; no other packet can
+ * be written before, and one that is read then may be of any version that this program knows. */
 
 /* Header and body of `p` to `out` (at least WIRE_HEADER + WIRE_BODY_MAX bytes); `sequence`
  * counts the packets of one direction of a connection from 0.  Returns their length; the
  * payload follows from the request's own buffer. */
-size_t wire_encode(const struct packet *p, uint64_t sequence, uint8_t *out);
+size_t wire_encode(const struct packet *p, uint16_t version, uint64_t sequence, uint8_t *out);
 
 /* Bytes of header and body that the packet beginning at `in` has, once WIRE_HEADER bytes
  * are there.  Negative errno: not a packet (-EBADMSG bad magic, -EPROTONOSUPPORT unknown
- * type or version, -EMSGSIZE impossible length); the connection is to be closed. */
-int wire_length(const uint8_t *in);
+ * type or another version, -EMSGSIZE impossible length); the connection is to be closed. */
+int wire_length(const uint8_t *in, uint16_t version);
 
 /* Decodes and validates header and body (wire_length() bytes).  -EBADMSG: CRC or sequence;
  * -EINVAL: a field is impossible.  `why` gets words. */
-int wire_decode(const uint8_t *in, uint64_t sequence, struct packet *p, char *why, size_t why_size);
+int wire_decode(const uint8_t *in, uint16_t version, uint64_t sequence, struct packet *p, char *why, size_t why_size);
+
+/* Its receiver needs room for it: a request, and a buffer of wire_buffer_bytes() (for all but FLUSH): its payload, or what
+ * it asks for. */
+bool wire_needs_request(enum packet_type type);
+uint32_t wire_buffer_bytes(const struct packet *p);
+/* Sets op, sector, sectors and preflush of that request. */
+void wire_describe(const struct packet *p, struct request *req);
 
 const char *packet_name(enum packet_type type);
 

@@ -88,18 +88,25 @@ static const char *check_number(struct arena *arena, const struct option_info *i
 	return NULL;
 }
 
-static bool one_of(const char *values, const char *value)
+/* The place of a word in "a|b|c", from 0; -1: it is not there. */
+static int place(const char *values, const char *value)
 {
 	size_t len, given = strlen(value);
+	int n;
 
-	for (; *values; values += len + (values[len] == '|')) {
+	for (n = 0; *values; values += len + (values[len] == '|'), n++) {
 		len = strcspn(values, "|");
 		if (len == given && !memcmp(values, value, len))
-			return true;
+			return n;
 		if (values[len - 1] == '*' && given >= len && !memcmp(values, value, len - 1))
-			return true;
+			return n;
 	}
-	return false;
+	return -1;
+}
+
+static bool one_of(const char *values, const char *value)
+{
+	return place(values, value) >= 0;
 }
 
 static const char *check_enum(struct arena *arena, const struct option_info *info, const char **value)
@@ -180,6 +187,11 @@ const char *option_check(struct arena *arena, enum option_id id, bool negated, c
 		break;
 	}
 	return NULL;
+}
+
+unsigned option_position(enum option_id id, const char *value)
+{
+	return (unsigned)place(option_table[id].values, value);
 }
 
 bool option_is_normal(enum option_id id, const char *value)

@@ -79,6 +79,10 @@ enum section option_section(const char *word);
  */
 const char *option_check(struct arena *, enum option_id, bool negated, const char **value, uint64_t *number);
 
+/* Which of an ENUM's words (options.def) a value is, from 0: the enumerators in config.h are in their order.
+ */
+unsigned option_position(enum option_id, const char *value);
+
 /* Nothing needs to be said about the option when it has this canonical value. */
 bool option_is_normal(enum option_id, const char *value);
 

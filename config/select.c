@@ -48,6 +48,11 @@ static bool named_loosely(const struct host *host, const void *hostname)
 	return has_name(host, hostname, same_loosely);
 }
 
+bool host_is_named(const struct host *host, const char *name)
+{
+	return has_name(host, name, same_exactly) || has_name(host, name, same_loosely);
+}
+
 static bool same_address(const struct sockaddr *a, const struct sockaddr_storage *b)
 {
 	if (!a || a->sa_family != b->ss_family)

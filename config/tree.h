@@ -147,6 +147,8 @@ void claim_check(struct config *);
 /* select.c: the section of config->resource that is this host's; NULL if none is. Two that could be refuse
  * the resource. */
 struct host *select_self(struct config *, const char *hostname);
+/* The host has that name, in whatever case, with or without the domain. */
+bool host_is_named(const struct host *, const char *name);
 
 /* resource.c: gives the tree its meaning for one host; fills `served`. */
 void resource_build(struct config *, const char *hostname);

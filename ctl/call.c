@@ -33,15 +33,14 @@ static int call_words(int rc, const char *socket_path, char *why, size_t why_siz
 	case -ENOENT:
 	case -ECONNREFUSED:
 		snprintf(why, why_size,
-			 "drbdxd is not running (nothing answers on %s); start it with: systemctl start "
-			 "drbdxd",
+			 "drbdxd is not running (nothing answers on %s): start it with 'systemctl start drbdxd'",
 			 socket_path);
 		break;
 	case -EACCES:
 	case -EPERM:
 		snprintf(why, why_size, "%s: only root may talk to drbdxd", socket_path);
 		break;
-	default: snprintf(why, why_size, "%s: %s", socket_path, strerror(-rc));
+	default: snprintf(why, why_size, "drbdxd cannot be asked: %s: %s; see: systemctl status drbdxd", socket_path, strerror(-rc));
 	}
 	return rc;
 }
@@ -195,7 +194,7 @@ int call_request(int fd, json_t *request, uint64_t deadline_ms, json_t **reply, 
 	else if (rc == -ECONNRESET)
 		snprintf(why, why_size, "drbdxd ended before it had answered; see: journalctl -u drbdxd");
 	else if (rc)
-		snprintf(why, why_size, "drbdxd's answer makes no sense: %s", strerror(-rc));
+		snprintf(why, why_size, "drbdxd's answer makes no sense (%s): are both of the same version? restart drbdxd", strerror(-rc));
 	free(text);
 	free(line);
 	return rc;

@@ -19,7 +19,13 @@
 #define TIMEOUT_SECONDS 10u
 #define HOST_TIMEOUT_SECONDS 60u	/* of what asks another host: somebody may have to enter a password */
 
-enum { TAKES_JSON = 1, TAKES_CONFIG = 2, TAKES_DAEMON = 4, TAKES_CREATE = 8, TAKES_HOST = 16 };
+enum {
+	TAKES_JSON = 1, TAKES_CONFIG = 2, TAKES_DAEMON = 4, TAKES_CLEAN = 8, TAKES_HOST = 16, TAKES_FORCE = 32,
+	TAKES_OVERWRITE = 64, TAKES_CLEAR = 128, TAKES_DISCARD = 256,
+	WAITS = 512,	/* as long as it takes, or --timeout */
+	TAKES_BOOT = 1024,
+};
+#define TAKES_VOLUMES (TAKES_CONFIG | TAKES_DAEMON)	/* the daemon is asked what is up */
 
 static const struct verb {
 	const char *name, *operands;
@@ -29,13 +35,44 @@ static const struct verb {
 	const char *help;
 } verbs[] = {
 	{ "status", "[RES…] [--json]", TAKES_JSON | TAKES_DAEMON, 0, SIZE_MAX, verb_status,
-	  "shows every resource, and in words what is frozen, refused or unclean" },
+	  "shows every resource, and in words what needs attention" },
 	{ "up", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_up,
 	  "reads the configuration again and starts serving" },
-	{ "down", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_down,
+	{ "down", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on,
 	  "stops serving; refused while a guest has the disk" },
-	{ "create-md", "[--assume-clean] [--force] RES…|all", TAKES_CONFIG | TAKES_DAEMON | TAKES_CREATE, 1,
+	{ "primary", "[--force] RES…|all", TAKES_DAEMON | TAKES_FORCE | TAKES_OVERWRITE, 1, SIZE_MAX, verb_primary,
+	  "the role follows the guest; with --force: this node's data count, whatever the partner has" },
+	{ "new-current-uuid", "--clear-bitmap RES…|all", TAKES_DAEMON | TAKES_CLEAR, 1, SIZE_MAX, verb_new_current_uuid,
+	  "the two volumes of a new pair are the same: no first resync" },
+	{ "connect", "[--discard-my-data] RES…|all", TAKES_DAEMON | TAKES_DISCARD, 1, SIZE_MAX, verb_connect,
+	  "connects by itself; with --discard-my-data: what this node wrote alone may be thrown away, this once" },
+	{ "wait-connect", "[--at-boot] [--timeout SECONDS] RES…|all", TAKES_DAEMON | TAKES_BOOT | WAITS, 1, SIZE_MAX, verb_wait_connect,
+	  "waits until the partner is connected, or the time of wfc-timeout is over; with --at-boot: only where the start of a guest would wait" },
+	{ "invalidate", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on,
+	  "this node's data are worthless: all of them are copied from the partner" },
+	{ "invalidate-remote", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on,
+	  "the partner's data are worthless: all of this node's are copied to it" },
+	{ "outdate", "RES…|all", TAKES_VOLUMES, 1, SIZE_MAX, verb_outdate,
+	  "the partner has newer data: no guest starts here before the two have met; works without the daemon" },
+	{ "detach", "[--force] RES…|all", TAKES_DAEMON | TAKES_FORCE, 1, SIZE_MAX, verb_passed_on,
+	  "gives the local disk up; the partner's is used" },
+	{ "attach", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on,
+	  "opens a disk again that failed or was detached" },
+	{ "suspend-io", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on,
+	  "finishes what the guest has asked for, then holds its I/O" },
+	{ "resume-io", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "lets the guest's I/O go on" },
+	{ "pause-sync", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "holds the resync" },
+	{ "resume-sync", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "lets the resync go on" },
+	{ "create-md", "[--assume-clean] [--force] RES…|all", TAKES_VOLUMES | TAKES_CLEAN | TAKES_FORCE, 1,
 	  SIZE_MAX, verb_create_md, "writes new metadata; works without the daemon" },
+	{ "show-gi", "RES…|all", TAKES_VOLUMES, 1, SIZE_MAX, verb_show_gi,
+	  "shows the generations and flags that are on disk" },
+	{ "dump-md", "[--force] RES", TAKES_VOLUMES | TAKES_FORCE, 1, 1, verb_dump_md,
+	  "prints the metadata as text" },
+	{ "restore-md", "[--force] RES FILE", TAKES_VOLUMES | TAKES_FORCE, 2, 2, verb_restore_md,
+	  "writes metadata that dump-md has printed" },
+	{ "wipe-md", "[--force] RES…|all", TAKES_VOLUMES | TAKES_FORCE, 1, SIZE_MAX, verb_wipe_md,
+	  "removes metadata" },
 	{ "check", "[FILE]", TAKES_CONFIG, 0, 1, verb_check,
 	  "reads the configuration and says everything that is wrong with it" },
 	{ "migrate-check", "[-s SSHCOMMAND] DOMAIN HOST", TAKES_DAEMON | TAKES_HOST, 2, 2, verb_migrate_check,
@@ -43,7 +80,7 @@ static const struct verb {
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
-enum { OPT_JSON = 256, OPT_TIMEOUT, OPT_SOCKET, OPT_ASSUME_CLEAN, OPT_FORCE };
+enum { OPT_JSON = 256, OPT_TIMEOUT, OPT_SOCKET, OPT_ASSUME_CLEAN, OPT_FORCE, OPT_OVERWRITE, OPT_CLEAR, OPT_DISCARD, OPT_BOOT };
 static const struct option long_options[] = {
 	{ "config-file", required_argument, NULL, 'c' },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -51,6 +88,10 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "assume-clean", no_argument, NULL, OPT_ASSUME_CLEAN },
 	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "overwrite-data-of-peer", no_argument, NULL, OPT_OVERWRITE }, /* DRBD 8.3's spelling of --force */
+	{ "clear-bitmap", no_argument, NULL, OPT_CLEAR },
+	{ "discard-my-data", no_argument, NULL, OPT_DISCARD },
+	{ "at-boot", no_argument, NULL, OPT_BOOT },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ 0 },
@@ -89,14 +130,15 @@ static void print_usage(FILE *out)
 	for (size_t i = 0; i < VERBS; i++)
 		fprintf(out, "  %s %s\n        %s\n", verbs[i].name, verbs[i].operands, verbs[i].help);
 	fputs("  help [VERB]\n        this text\n\nOptions:\n", out);
-	fprintf(out, "  -c, --config-file FILE  instead of %s (create-md, check)\n"
+	fprintf(out, "  -c, --config-file FILE  instead of %s (check, create-md and the like)\n"
 		"  -s SSHCOMMAND           as xl migrate's, instead of ssh (migrate-check)\n"
-		"      --timeout SECONDS   bound on the wait for the daemon (%u; migrate-check: %u)\n"
+		"      --timeout SECONDS   bound on the wait for the daemon (%u; migrate-check: %u), or for the partner "
+		"(wait-connect)\n"
 		"      --socket PATH       the daemon's control socket, instead of %s\n"
 		"      --json              status: JSON, schema %d\n"
 		"  -h, --help\n  -V, --version\n\n"
 		"Exit status: 0 done, 1 usage, 10 configuration invalid, 11 refused, 20 the daemon does not "
-		"answer or the system failed.\n"
+		"answer or the system failed;\noutdate: 5 the data are not even outdated, 17 they are the newest; wait-connect: 5 the time is over.\n"
 		"See backend-ctl(8).\n",
 		CONFIG_PATH, TIMEOUT_SECONDS, HOST_TIMEOUT_SECONDS, CONTROL_SOCKET, CONTROL_SCHEMA);
 }
@@ -137,8 +179,12 @@ static bool take_option(struct arguments *a, int option)
 	case OPT_SOCKET: a->ctl.socket_path = optarg; a->given |= TAKES_DAEMON; return true;
 	case OPT_TIMEOUT: a->given |= TAKES_DAEMON; return parse_timeout(optarg, &a->timeout);
 	case OPT_JSON: a->ctl.json = true; a->given |= TAKES_JSON; return true;
-	case OPT_ASSUME_CLEAN: a->ctl.assume_clean = true; a->given |= TAKES_CREATE; return true;
-	case OPT_FORCE: a->ctl.force = true; a->given |= TAKES_CREATE; return true;
+	case OPT_ASSUME_CLEAN: a->ctl.assume_clean = true; a->given |= TAKES_CLEAN; return true;
+	case OPT_FORCE: a->ctl.force = true; a->given |= TAKES_FORCE; return true;
+	case OPT_OVERWRITE: a->ctl.force = true; a->given |= TAKES_OVERWRITE; return true;
+	case OPT_CLEAR: a->ctl.clear_bitmap = true; a->given |= TAKES_CLEAR; return true;
+	case OPT_DISCARD: a->ctl.discard_my_data = true; a->given |= TAKES_DISCARD; return true;
+	case OPT_BOOT: a->ctl.at_boot = true; a->given |= TAKES_BOOT; return true;
 	case 'h': a->help = true; return true;
 	case 'V': a->version = true; return true;
 	default: return false;		/* getopt has said it */
@@ -182,9 +228,11 @@ static int run_verb(struct arguments *a, const struct verb *verb)
 		ctl_error("usage: backend-ctl %s %s", verb->name, verb->operands);
 		return EXIT_USAGE;
 	}
-	if (!a->timeout)
+	a->ctl.deadline_ms = UINT64_MAX;
+	if (!a->timeout && !(verb->options & WAITS))
 		a->timeout = verb->options & TAKES_HOST ? HOST_TIMEOUT_SECONDS : TIMEOUT_SECONDS;
-	a->ctl.deadline_ms = call_now_ms() + a->timeout * 1000ull;
+	if (a->timeout)
+		a->ctl.deadline_ms = call_now_ms() + a->timeout * 1000ull;
 	return verb->run(&a->ctl);
 }
 
@@ -214,5 +262,6 @@ int main(int argc, char **argv)
 	if (a.help || !strcmp(name, "help"))
 		return print_help(&a);
 	verb = find_verb(name);
+	a.ctl.verb = name;
 	return verb ? run_verb(&a, verb) : EXIT_USAGE;
 }

@@ -32,7 +32,7 @@ struct guest {
 
 static void xenstored_hangs(int signal)
 {
-	static const char words[] = "backend-ctl: xenstored does not answer\n";
+	static const char words[] = "backend-ctl: xenstored does not answer: see whether it runs, and try again\n";
 	ssize_t r = write(STDERR_FILENO, words, sizeof(words) - 1);
 
 	(void)signal;
@@ -110,7 +110,7 @@ static int look_up(const struct ctl *ctl, const char *domain, struct guest *g)
 	alarm((unsigned int)((ctl->deadline_ms - call_now_ms()) / 1000 + 1));
 	rc = store_open(&s);
 	if (rc) {
-		ctl_error("xenstored does not answer: %s", strerror(-rc));
+		ctl_error("xenstored does not answer (%s): see whether it runs, and try again", strerror(-rc));
 		return EXIT_FAILED;
 	}
 	if (find_domain(s, domain, g)) {
@@ -120,7 +120,7 @@ static int look_up(const struct ctl *ctl, const char *domain, struct guest *g)
 		status = EXIT_REFUSED;
 	}
 	if (store_broken(s)) {
-		ctl_error("the connection to xenstored broke");
+		ctl_error("the connection to xenstored broke: try again");
 		status = EXIT_FAILED;
 	}
 	store_close(s);

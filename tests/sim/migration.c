@@ -213,8 +213,8 @@ static bool between_migrations(const struct node *n)
 	return !n->sim->migration.running;
 }
 
-/* Another disk of the same guest was used, or was found to be overtaken (R10); called where that may happen.
- */
+/* Another disk of the same guest is to be used (and is, as soon as this one is ready), or was found to be overtaken (R10); called where
+ * that may happen. */
 static void sibling(struct node *n)
 {
 	struct guest *g = &n->guest, *other = &node_peer(n)->guest;
@@ -225,14 +225,33 @@ static void sibling(struct node *n)
 		return;
 	if (n->status.attachment == ATTACHMENT_ACTIVE && sb->token == TOKEN_HELD && !g->record.held &&
 	    g->ring.prod == g->ring.cons && sim_chance(n->sim, 500)) {
-		lineage_execute(n, g->branch);
-		if (!sim_is(n->sim, MUTANT_SIBLING_UNSAID))
+		g->sibling = g->serial;
+		if (sim_is(n->sim, MUTANT_SIBLING_UNSAID))
+			migration_sibling_ready(n);
+		else
 			replicate_sibling_used(n->core, sim_ms(n->sim));
 	} else if (n->status.attachment != ATTACHMENT_ACTIVE && overtakes && other->vm == g->vm) {
 		g->outdated = true;
 		replicate_outdate(n->core, "the other disk says so", sim_ms(n->sim));
 	}
 	node_settle(n);
+}
+
+/* Requests from before it was suspended come first. */
+static bool older_request_waits(const struct guest *g)
+{
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
+		if (g->op[i].used && g->op[i].branch != g->branch)
+			return true;
+	return false;
+}
+
+void migration_sibling_ready(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	if (g->sibling == g->serial && g->life == LIFE_RUNNING && !older_request_waits(g))
+		lineage_execute(n, g->branch);
 }
 
 /* Two domains have this disk, and no migration is under way: which one is to go? */
@@ -433,8 +452,13 @@ static void manage(struct node *n)
 
 static void manage_event(struct sim *s, struct event *e)
 {
-	manage(e->node);
-	sim_in(s, sim_between(s, 1, 80) * SIM_MS, manage_event, e->node);
+	bool cut = cut_next(s, CUT_TOOLSTACK);
+	uint64_t wait = sim_between(s, 1, 80) * SIM_MS;
+
+	if (!cut)
+		manage(e->node);
+	cut_end(s);
+	sim_in(s, wait, manage_event, e->node);
 }
 
 void migration_start(struct sim *s)

@@ -54,7 +54,7 @@ uint64_t random_next(struct random *r)
 
 uint64_t sim_random(struct sim *s, uint64_t below)
 {
-	return below ? random_next(&s->random) % below : 0;
+	return below ? random_next(s->draw) % below : 0;
 }
 
 uint64_t sim_between(struct sim *s, uint64_t low, uint64_t high)
@@ -65,6 +65,26 @@ uint64_t sim_between(struct sim *s, uint64_t low, uint64_t high)
 bool sim_chance(struct sim *s, unsigned int in1000)
 {
 	return sim_random(s, 1000) < in1000;
+}
+
+uint64_t sim_between_apart(struct sim *s, uint64_t low, uint64_t high)
+{
+	return low + random_next(&s->apart) % (high - low + 1);
+}
+
+bool sim_chance_apart(struct sim *s, unsigned int in1000)
+{
+	return random_next(&s->apart) % 1000 < in1000;
+}
+
+uint64_t sim_between_fencing(struct sim *s, uint64_t low, uint64_t high)
+{
+	return low + random_next(&s->fencing) % (high - low + 1);
+}
+
+bool sim_chance_fencing(struct sim *s, unsigned int in1000)
+{
+	return random_next(&s->fencing) % 1000 < in1000;
 }
 
 /* ---- events: a binary heap by (time, order of insertion) ---- */

@@ -2,10 +2,15 @@
 /*
  * sim.c: the command.
  *
- *   sim [--seed N] [--seeds N] [--seconds S] [--mutant NAME] [--trace] [--coverage] [--self-test DIR]
+ *   sim [--seed N] [--seeds N] [--count N] [--seconds S] [--jobs N] [--mutant NAME] [--trace] [--coverage] [--complete FILE]
+ *       [--plain] [--skip KIND:NUMBERS] [--self-test DIR]
  *
- * Runs schedules from seed N on, until there were --seeds of them or --seconds have passed; every 64th one
- * twice, to see that it is reproducible.  The exit code is 0 if no oracle objected, 1 if one did, 2 for a
+ * Runs schedules from seed N on, until there were --seeds of them, --count of them counted (200 guest operations, 3 faults,
+ * quiescent), or --seconds have passed; every 64th one twice, to see that it is reproducible.  --jobs processes share the seeds.
+ * The last line says which seeds were run, so that a long run can be cut in pieces.  --complete: it fails if there is a packet or a
+ * state that no schedule has been through, but for those that FILE lists.  A failure is shrunk (shrink.c); --skip leaves out what that search
+ * found that could be left out.  --plain: none of them has fencing or on-no-data-accessible io-error, which draw from a stream of
+ * their own.  The exit code is 0 if no oracle objected, 1 if one did, 2 for a
  * usage error.  --self-test runs every mutant that DIR describes and succeeds if each is found by an oracle
  * that its file names.
  */
@@ -15,18 +20,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/sim/sim.h"
 
-#define MUTANT_SEEDS 400u /* a planted bug that so many schedules do not find is a failure of the simulator \
+#define MUTANT_SEEDS 4000u /* a planted bug that so many schedules do not find is a failure of the simulator \
 			   */
 
+#define JOBS_MAX     64u
+#define PROGRESS     10000u /* counted schedules between two lines that tell of them */
+
 struct options {
-	uint64_t seed, seeds, seconds;
+	uint64_t seed, seeds, count, seconds, jobs;
 	enum mutant mutant;
-	bool trace, coverage;
-	const char *self_test;
+	bool trace, coverage, plain;
+	struct cuts cuts;
+	const char *complete, *self_test;
 };
 
 static double seconds_now(void)
@@ -37,92 +48,157 @@ static double seconds_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static const char *option_mutant(const struct sim *s, char *out, size_t size)
+static struct schedule schedule_of(const struct options *o, uint64_t seed)
 {
-	snprintf(out, size, "%s%s", s->mutant ? " --mutant " : "", s->mutant ? mutant_name(s->mutant) : "");
-	return out;
+	return (struct schedule){ .seed = seed, .mutant = o->mutant, .trace = o->trace, .plain = o->plain, .cuts = &o->cuts };
 }
 
-static void report(const struct sim *s, const char *program)
+/* With --trace it is a person who looks at one schedule, which is not changed. */
+static void report(struct sim *s, const struct options *o, const char *program)
 {
-	char m[64];
+	struct schedule what = schedule_of(o, s->seed);
 
 	printf("sim: VIOLATION of '%s', seed %" PRIu64 ", event %" PRIu64 ", after %.6f s: %s\n",
 	       oracle_name(s->oracle), s->seed, s->events, (double)s->now / SIM_SECOND, s->violation);
-	if (!s->trace) {
-		printf("the last %u lines of the trace (time, node, what):\n", SIM_TRACE);
-		sim_print_trace(s);
-	}
-	printf("to see it again: %s --seed %" PRIu64 " --seeds 1 --trace%s\n", program, s->seed,
-	       option_mutant(s, m, sizeof(m)));
+	if (o->trace)
+		return;
+	printf("to see all of it: %s --seed %" PRIu64 " --seeds 1 --trace", program, s->seed);
+	if (o->mutant)
+		printf(" --mutant %s", mutant_name(o->mutant));
+	if (o->plain)
+		printf(" --plain");
+	cut_print(&o->cuts);
+	putchar('\n');
+	shrink(s, &what, program);
 }
 
 static bool reproducible(struct sim *s, const struct options *o)
 {
+	struct schedule again = schedule_of(o, s->seed);
 	uint64_t first = s->hash;
 	struct totals t = { 0 };
 
-	sim_schedule(s, s->seed, o->mutant, false, &t);
+	again.trace = false;
+	sim_schedule(s, &again, &t);
 	if (s->hash == first)
 		return true;
 	printf("sim: seed %" PRIu64 " took another course the second time\n", s->seed);
 	return false;
 }
 
-static void print_coverage(const struct totals *t)
+static void print_totals(const struct options *o, const struct totals *t, double seconds)
 {
-	static const char *const fault[] = {
-#define X(id, name) [FAULT_##id] = name,
-		FAULTS(X)
-#undef X
-	};
+	printf("sim: %" PRIu64 " schedules, of which %" PRIu64 " count (200 guest operations, 3 faults, quiescent), %" PRIu64 " events, %" PRIu64 " guest operations, %" PRIu64
+	       " hand-overs, %" PRIu64 " faults, 0 violations, %.1f s; seeds %" PRIu64 "-%" PRIu64 "\n",
+	       t->schedules, t->counted, t->events, t->guest_ops, t->completed, t->faults, seconds, o->seed, t->last_seed);
+}
 
-	for (int i = 0; i < FAULT_COUNT; i++)
-		printf("  fault %-32s %10" PRIu64 "\n", fault[i], t->fault[i]);
-	for (unsigned int i = PACKET_HELLO; i <= PACKET_ENDED; i++)
-		printf("  packet %-14s arrived %10" PRIu64 "  lost %8" PRIu64 "  late %8" PRIu64
-		       "  repeated %8" PRIu64 "\n",
-		       packet_name(i), t->delivered[i], t->lost[i], t->late[i], t->repeated[i]);
-	for (int i = 0; i < CONNECTION_STATE_COUNT; i++)
-		printf("  connection %-16s entered %10" PRIu64 "\n", connection_state_name(i), t->states[i]);
-	for (int i = 0; i < ATTACHMENT_STATE_COUNT; i++)
-		printf("  attachment %-16s entered %10" PRIu64 "\n", attachment_state_name(i),
-		       t->attachments[i]);
-	printf("  migrations %" PRIu64 ": reserved %" PRIu64 ", refused %" PRIu64 ", completed %" PRIu64
-	       ", undone %" PRIu64 "; tokens back %" PRIu64 "; guests parked %" PRIu64 ", adopted %" PRIu64
-	       "\n",
-	       t->migrations, t->reserved, t->reserve_refused, t->completed, t->undone, t->back, t->parked,
-	       t->adopted);
-	printf("  claims %" PRIu64 ": granted %" PRIu64 ", refused %" PRIu64 "; activations %" PRIu64
-	       "; Primaries that died %" PRIu64 "\n",
-	       t->claims, t->granted, t->refused, t->activations, t->primaries);
+static bool enough(const struct options *o, const struct totals *t, uint64_t seed, double seconds)
+{
+	return (o->seeds && seed - o->seed >= o->seeds) || (o->count && t->counted >= o->count) ||
+	       (o->seconds && seconds >= (double)o->seconds);
+}
+
+/* Every jobs'th seed, from o->seed + job on. False: an oracle objected. */
+static bool run_part(const struct options *o, unsigned int job, struct totals *t, const char *program)
+{
+	static struct sim s;
+	double start = seconds_now();
+	uint64_t told = 0;
+
+	for (uint64_t seed = o->seed + job; !enough(o, t, seed, seconds_now() - start); seed += o->jobs) {
+		struct schedule what = schedule_of(o, seed);
+
+		sim_schedule(&s, &what, t);
+		if (s.failed) {
+			report(&s, o, program);
+			return false;
+		}
+		if (seed % 64 == job && !reproducible(&s, o))
+			return false;
+		t->last_seed = seed;
+		if (t->counted / PROGRESS > told) {
+			told = t->counted / PROGRESS;
+			printf("sim: job %u: seed %" PRIu64 ", %" PRIu64 " counted, %.0f s\n", job, seed, t->counted,
+			       seconds_now() - start);
+		}
+	}
+	return true;
+}
+
+static void add(struct totals *to, const struct totals *from)
+{
+	uint64_t *out = (uint64_t *)to, last = to->last_seed > from->last_seed ? to->last_seed : from->last_seed;
+	const uint64_t *in = (const uint64_t *)from;
+
+	for (size_t i = 0; i < sizeof(*to) / sizeof(*out); i++)
+		out[i] += in[i];
+	to->last_seed = last;
+}
+
+/* A process of its own, which sends its totals and ends; what it has to say of a violation it says itself. */
+static pid_t begin_job(const struct options *o, unsigned int job, int *out, const char *program)
+{
+	struct totals t = { 0 };
+	int fd[2];
+	pid_t pid;
+
+	fflush(stdout);
+	if (pipe(fd) || (pid = fork()) < 0) {
+		perror("sim: cannot start a job");
+		exit(2);
+	}
+	if (pid) {
+		close(fd[1]);
+		*out = fd[0];
+		return pid;
+	}
+	close(fd[0]);
+	_exit(run_part(o, job, &t, program) && write(fd[1], &t, sizeof(t)) == sizeof(t) ? 0 : 1);
+}
+
+static bool end_job(int fd, pid_t pid, struct totals *sum)
+{
+	struct totals t;
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < sizeof(t) && (n = read(fd, (char *)&t + got, sizeof(t) - got)) > 0)
+		got += (size_t)n;
+	close(fd);
+	waitpid(pid, NULL, 0);
+	if (got < sizeof(t))
+		return false;
+	add(sum, &t);
+	return true;
+}
+
+static bool run_jobs(const struct options *o, struct totals *t, const char *program)
+{
+	struct options part = *o;
+	pid_t pid[JOBS_MAX];
+	int fd[JOBS_MAX];
+	bool good = true;
+
+	part.count = (o->count + o->jobs - 1) / o->jobs;
+	for (unsigned int i = 0; i < o->jobs; i++)
+		pid[i] = begin_job(&part, i, &fd[i], program);
+	for (unsigned int i = 0; i < o->jobs; i++)
+		good &= end_job(fd[i], pid[i], t);
+	return good;
 }
 
 static int run(const struct options *o, const char *program)
 {
-	static struct sim s;
 	struct totals t = { 0 };
 	double start = seconds_now();
 
-	for (uint64_t seed = o->seed;; seed++) {
-		if (o->seeds ? seed - o->seed >= o->seeds : seconds_now() - start >= (double)o->seconds)
-			break;
-		if (o->seconds && seconds_now() - start >= (double)o->seconds)
-			break;
-		sim_schedule(&s, seed, o->mutant, o->trace, &t);
-		if (s.failed) {
-			report(&s, program);
-			return 1;
-		}
-		if (seed % 64 == 0 && !reproducible(&s, o))
-			return 1;
-	}
+	if (!(o->jobs > 1 ? run_jobs(o, &t, program) : run_part(o, 0, &t, program)))
+		return 1;
 	if (o->coverage)
-		print_coverage(&t);
-	printf("sim: %" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " guest operations, %" PRIu64
-	       " hand-overs, %" PRIu64 " faults, 0 violations, %.1f s\n",
-	       t.schedules, t.events, t.guest_ops, t.completed, t.faults, seconds_now() - start);
-	return 0;
+		coverage_print(&t);
+	print_totals(o, &t, seconds_now() - start);
+	return o->complete && !coverage_complete(&t, o->complete);
 }
 
 /* ---- self-test ---- */
@@ -167,7 +243,7 @@ static bool hunt(const char *name, const char *oracles)
 		return false;
 	}
 	for (uint64_t seed = 1; seed <= MUTANT_SEEDS; seed++) {
-		sim_schedule(&s, seed, m, false, &t);
+		sim_schedule(&s, &(struct schedule){ .seed = seed, .mutant = m }, &t);
 		if (!s.failed)
 			continue;
 		printf("%s - %s: found by '%s', seed %" PRIu64 ", event %" PRIu64 ", %.1f s: %s\n",
@@ -220,8 +296,8 @@ static int self_test(const char *directory)
 static void usage(const char *program)
 {
 	fprintf(stderr,
-		"usage: %s [--seed N] [--seeds N] [--seconds S] [--mutant NAME] [--trace] [--coverage] "
-		"[--self-test DIR]\n"
+		"usage: %s [--seed N] [--seeds N] [--count N] [--seconds S] [--jobs N] [--mutant NAME] [--trace] "
+		"[--coverage] [--complete FILE] [--plain] [--skip KIND:NUMBERS] [--self-test DIR]\n"
 		"mutants:",
 		program);
 	for (int m = MUTANT_NONE + 1; m < MUTANT_COUNT; m++)
@@ -251,6 +327,12 @@ static void set(struct options *o, int c, const char *program)
 	case 'n':
 		o->seeds = number(optarg, program);
 		break;
+	case 'C':
+		o->count = number(optarg, program);
+		break;
+	case 'j':
+		o->jobs = number(optarg, program);
+		break;
 	case 'S':
 		o->seconds = number(optarg, program);
 		break;
@@ -266,6 +348,16 @@ static void set(struct options *o, int c, const char *program)
 	case 'c':
 		o->coverage = true;
 		break;
+	case 'f':
+		o->complete = optarg;
+		break;
+	case 'p':
+		o->plain = true;
+		break;
+	case 'k':
+		if (!cut_parse(&o->cuts, optarg))
+			usage(program);
+		break;
 	case 'T':
 		o->self_test = optarg;
 		break;
@@ -280,16 +372,19 @@ int main(int argc, char **argv)
 		{ "seed", required_argument, NULL, 's' },      { "seeds", required_argument, NULL, 'n' },
 		{ "seconds", required_argument, NULL, 'S' },   { "mutant", required_argument, NULL, 'm' },
 		{ "trace", no_argument, NULL, 't' },	       { "coverage", no_argument, NULL, 'c' },
-		{ "self-test", required_argument, NULL, 'T' }, { 0 },
+		{ "self-test", required_argument, NULL, 'T' }, { "count", required_argument, NULL, 'C' },
+		{ "jobs", required_argument, NULL, 'j' },     { "complete", required_argument, NULL, 'f' },
+		{ "skip", required_argument, NULL, 'k' },      { "plain", no_argument, NULL, 'p' },
+		{ 0 },
 	};
-	struct options o = { .seed = 1 };
+	struct options o = { .seed = 1, .jobs = 1 };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
 		set(&o, c, argv[0]);
-	if (optind < argc)
+	if (optind < argc || !o.jobs || o.jobs > JOBS_MAX)
 		usage(argv[0]);
-	if (!o.seeds && !o.seconds)
+	if (!o.seeds && !o.seconds && !o.count)
 		o.seeds = o.seed == 1 ? 1000 : 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	return o.self_test ? self_test(o.self_test) : run(&o, argv[0]);

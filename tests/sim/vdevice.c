@@ -37,7 +37,9 @@ static bool connected(const struct node *n)
 
 	return vnet_whole(n->sim) && n->up && peer->up && !n->stopping && !peer->stopping && !n->meta.step &&
 	       !peer->meta.step && n->status.connection == CONNECTION_CONNECTED &&
-	       peer->status.connection == CONNECTION_CONNECTED;
+	       peer->status.connection == CONNECTION_CONNECTED && n->status.sync == SYNC_STATE_OFF &&
+	       peer->status.sync == SYNC_STATE_OFF && n->status.disk == DISK_UP_TO_DATE && peer->status.disk == DISK_UP_TO_DATE &&
+	       !n->status.suspended && !peer->status.suspended && !n->commanding && !peer->commanding;
 }
 
 static bool witness(const struct node *n)
@@ -59,7 +61,7 @@ static bool fair_start(const struct node *n)
 {
 	const struct node *peer = node_peer(n);
 
-	return connected(n) && !n->sim->plan.slow && !peer->guest.next && !n->guest.left &&
+	return connected(n) && vmeta_still(&n->meta) && vmeta_still(&peer->meta) && !n->meta.failed && !peer->meta.failed && !n->sim->plan.slow && !peer->guest.next && !n->guest.left &&
 	       !peer->guest.left &&
 	       (peer->guest.attach == ATTACH_NONE || peer->guest.attach == ATTACH_RELEASING);
 }
@@ -161,13 +163,21 @@ void vdevice_ask_twice(struct node *n)
 
 static void adopt_event(struct sim *s, struct event *e);
 
+static void adopt_in(struct node *n, uint64_t delay)
+{
+	if (n->guest.adopt_due)
+		return;
+	n->guest.adopt_due = true;
+	sim_mortal(sim_in(n->sim, delay, adopt_event, n));
+}
+
 static void adopted(struct node *n, int rc)
 {
 	struct guest *g = &n->guest;
 
 	if (rc) { /* tried again: the guest waits meanwhile */
 		g->attach = ATTACH_ORPHAN;
-		sim_mortal(sim_in(n->sim, ADOPT_RETRY, adopt_event, n));
+		adopt_in(n, ADOPT_RETRY);
 		return;
 	}
 	n->sim->totals->adopted++;
@@ -240,7 +250,6 @@ void vdevice_activate(struct node *n)
 
 	g->attach = ATTACH_ACTIVATING;
 	g->connecting = true;
-	g->record.drained = false;
 	sim_note(n->sim, n, "activate", 0, 0, 0);
 	replicate_activate(n->core, g->who, sim_chance(n->sim, 500), sim_ms(n->sim));
 	node_settle(n);
@@ -312,10 +321,15 @@ void vdevice_record(struct node *n, const struct attachment *a)
 {
 	struct guest *g = &n->guest;
 
-	if (g->attach == ATTACH_CLAIMING) /* being granted */
+	if (g->left) { /* only the token's part can have changed */
+		g->file.core.confirmed = a->confirmed;
+		g->file.core.known = a->known;
+		g->record.core = attachment_of_host(a);
+		return;
+	}
+	if (g->attach == ATTACH_CLAIMING && (a->served || a->reserved)) /* being granted */
 		g->record.domid = g->serial;
 	g->record.core = *a;
-	g->record.drained = false;
 	write_record(n);
 }
 
@@ -463,7 +477,7 @@ bool vdevice_may_go_on(const struct node *n)
 {
 	const struct guest *g = &n->guest;
 
-	return !g->connecting || (g->filed && attachment_may_go_on(&g->file));
+	return !g->started || g->filed;	/* the table is always there */
 }
 
 static void adopt(struct node *n)
@@ -504,27 +518,25 @@ static void adopt_event(struct sim *s, struct event *e)
 	struct node *n = e->node;
 	struct guest *g = &n->guest;
 
+	g->adopt_due = false;
 	if (!n->stopping && g->attach == ATTACH_ORPHAN && vdevice_may_go_on(n))
 		adopt(n);
 	else if (!n->stopping && g->left && g->attach != ATTACH_ORPHAN)
 		nobody_left(n);
 	if (g->left || g->attach == ATTACH_ORPHAN)
-		sim_mortal(sim_in(s, sim_between(s, 1, 300) * SIM_MS, adopt_event, n));
+		adopt_in(n, sim_between(s, 1, 300) * SIM_MS);
 }
 
 void vdevice_booted(struct node *n)
 {
-	sim_mortal(sim_in(n->sim, sim_between(n->sim, 1, 300) * SIM_MS, adopt_event, n));
+	n->guest.adopt_due = false; /* what an earlier daemon had queued died with it */
+	adopt_in(n, sim_between(n->sim, 1, 300) * SIM_MS);
 }
 
 void vdevice_park(struct node *n)
 {
 	struct guest *g = &n->guest;
 
-	if (g->ring.attached && !g->record.drained) {
-		g->record.drained = true;
-		write_record(n);
-	}
 	g->ring.attached = false;
 	n->parked = true;
 	n->sim->totals->parked++;
@@ -546,8 +558,7 @@ static void left_in_order(struct node *n)
 			    n->index);
 }
 
-/* `primary`: it was serving, so its guest cannot go on; here it is gone at once. */
-void vdevice_daemon_died(struct node *n, bool power, bool primary)
+void vdevice_daemon_died(struct node *n, bool power)
 {
 	struct guest *g = &n->guest;
 	bool adding = g->attach == ATTACH_CLAIMING && !g->adopting;
@@ -555,7 +566,8 @@ void vdevice_daemon_died(struct node *n, bool power, bool primary)
 		     g->attach == ATTACH_ACTIVE || g->attach == ATTACH_ORPHAN || g->adopting;
 
 	vdevice_disturbed(n->sim);
-	g->attach = there && !power && !primary ? ATTACH_ORPHAN : ATTACH_NONE;
+	g->attach = there && !power ? ATTACH_ORPHAN : ATTACH_NONE;
+	vguest_daemon_died(n);
 	g->next = g->stalled = g->adopting = g->hold_at_mark = g->busy_asked = false;
 	g->record = (struct attachment_record){ .domid = 0 };
 	g->ring.attached = false;
@@ -564,9 +576,8 @@ void vdevice_daemon_died(struct node *n, bool power, bool primary)
 	if (g->attach == ATTACH_NONE) {
 		g->leaving = false;
 		g->life = LIFE_PAUSED;
-		g->inflight = 0;
 		for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
-			g->op[i].used = g->op[i].consumed = false;
+			g->op[i].used = g->op[i].left = false;
 		vguest_gone(n);
 	}
 	if (n->parked)

@@ -2,9 +2,12 @@
 /*
  * vdisk.c: the volume of one node.
  *
+ * It fails in all ways that a disk has: for a while, for good, at some sectors for reading or writing, because a thin volume is full; or it
+ * hangs, and what is at it takes effect when that is over. Bits of data are not flipped: nothing would notice.
+ *
  * A request is submitted, takes effect at one moment and is answered at a later one; both delays are random,
  * so requests overtake each other.  With `dsync` a write is durable when it takes effect; without, a flush
- * that is submitted after it took effect makes it so. A power cut leaves of each write at the device nothing,
+ * that is submitted after it took effect makes it so (what the resync copies is durable in any case). A power cut leaves of each write at the device nothing,
  * everything, or some of its blocks, and of the cache any mixture.  A block is never torn inside: disks
  * promise as much.
  */
@@ -19,7 +22,8 @@ struct vdisk_op {
 	struct request *req;
 	enum request_op op;
 	bool preflush, fake; /* fake: nobody waits for it (a mutant's) */
-	bool orphan;
+	bool orphan, copy, slot; /* slot: the buffer is the core's own */
+	bool abandoned; /* the core has given it up: it still takes effect, and is not answered */
 	uint64_t sector, submitted;
 	uint32_t sectors;
 	int rc;
@@ -31,10 +35,23 @@ int vdisk_init(struct vdisk *d, struct node *n, uint64_t sectors, bool dsync)
 	*d = (struct vdisk){ .node = n, .sectors = sectors, .dsync = dsync, .latency = 500 };
 	d->durable = sim_memory(sectors, SECTOR_SIZE);
 	d->cached = sim_memory(sectors, SECTOR_SIZE);
+	d->durable_id = sim_memory(sectors, sizeof(*d->durable_id));
+	d->cached_id = sim_memory(sectors, sizeof(*d->cached_id));
 	d->dirty = sim_memory(sectors, sizeof(*d->dirty));
-	oracle_fill(d->durable, 0, 0, sectors);
-	oracle_fill(d->cached, 0, 0, sectors);
+	d->unreadable = sim_memory(sectors, sizeof(*d->unreadable));
+	d->unwritable = sim_memory(sectors, sizeof(*d->unwritable));
+	d->allocated = sim_memory(sectors, sizeof(*d->allocated));
+	vdisk_replace(d, 0);
 	return 0;
+}
+
+/* The whole volume holds this write. */
+void vdisk_replace(struct vdisk *d, uint64_t write)
+{
+	truth_fill(d->durable, write, 0, d->sectors);
+	truth_fill(d->cached, write, 0, d->sectors);
+	truth_identify_all(d->node->sim, d->cached, 0, (uint32_t)d->sectors, d->cached_id);
+	memcpy(d->durable_id, d->cached_id, d->sectors * sizeof(*d->durable_id));
 }
 
 static void forget_ops(struct vdisk *d)
@@ -53,30 +70,48 @@ void vdisk_dispose(struct vdisk *d)
 	forget_ops(d);
 	free(d->durable);
 	free(d->cached);
+	free(d->durable_id);
+	free(d->cached_id);
 	free(d->dirty);
+	free(d->unreadable);
+	free(d->unwritable);
+	free(d->allocated);
 	*d = (struct vdisk){ 0 };
+}
+
+/* The cached sectors reach the medium. */
+static void settle(struct vdisk *d, uint64_t sector, uint64_t sectors)
+{
+	memcpy(d->durable + sector * SECTOR_SIZE, d->cached + sector * SECTOR_SIZE, sectors * SECTOR_SIZE);
+	memcpy(d->durable_id + sector, d->cached_id + sector, sectors * sizeof(*d->durable_id));
+	memset(d->dirty + sector, 0, sectors * sizeof(*d->dirty));
+}
+
+/* The cached sectors are lost. */
+static void lose(struct vdisk *d, uint64_t sector, uint64_t sectors)
+{
+	memcpy(d->cached + sector * SECTOR_SIZE, d->durable + sector * SECTOR_SIZE, sectors * SECTOR_SIZE);
+	memcpy(d->cached_id + sector, d->durable_id + sector, sectors * sizeof(*d->cached_id));
+	memset(d->dirty + sector, 0, sectors * sizeof(*d->dirty));
 }
 
 static void flush(struct vdisk *d)
 {
-	for (uint64_t i = 0; i < d->sectors; i++) {
-		if (!d->dirty[i])
-			continue;
-		memcpy(d->durable + i * SECTOR_SIZE, d->cached + i * SECTOR_SIZE, SECTOR_SIZE);
-		d->dirty[i] = false;
-	}
+	for (uint64_t i = 0; i < d->sectors; i++)
+		if (d->dirty[i])
+			settle(d, i, 1);
 }
 
-static void store(struct vdisk *d, uint64_t sector, const uint8_t *data, uint32_t sectors, bool durable)
+/* `ids` of the bytes */
+static void store(struct vdisk *d, uint64_t sector, const uint8_t *data, const uint64_t *ids, uint32_t sectors, bool durable)
 {
 	memcpy(d->cached + sector * SECTOR_SIZE, data, (size_t)sectors * SECTOR_SIZE);
-	for (uint32_t i = 0; i < sectors; i++)
-		d->dirty[sector + i] = true;
-	if (!durable)
-		return;
-	memcpy(d->durable + sector * SECTOR_SIZE, data, (size_t)sectors * SECTOR_SIZE);
-	for (uint32_t i = 0; i < sectors; i++)
-		d->dirty[sector + i] = false;
+	memcpy(d->cached_id + sector, ids, sectors * sizeof(*d->cached_id));
+	memset(d->dirty + sector, true, sectors * sizeof(*d->dirty));
+	memset(d->unreadable + sector, 0, sectors * sizeof(*d->unreadable));
+	memset(d->allocated + sector, true, sectors * sizeof(*d->allocated));
+	if (durable)
+		settle(d, sector, sectors);
 }
 
 /* Some blocks of a write, each whole: what a failed or interrupted write leaves. */
@@ -84,10 +119,12 @@ static void store_torn(struct vdisk *d, const struct vdisk_op *o)
 {
 	struct sim *s = d->node->sim;
 	unsigned int share = sim_random(s, 3) * 500;
+	uint64_t ids[SIM_REQUEST_SECTORS];
 
+	truth_identify_all(s, o->data, o->sector, o->sectors, ids);
 	for (uint32_t i = 0; i < o->sectors; i += s->block)
 		if (sim_chance(s, share))
-			store(d, o->sector + i, o->data + (size_t)i * SECTOR_SIZE, s->block, d->dsync);
+			store(d, o->sector + i, o->data + (size_t)i * SECTOR_SIZE, ids + i, s->block, d->dsync);
 }
 
 static void unlink_op(struct vdisk *d, struct vdisk_op *o)
@@ -106,6 +143,10 @@ static void answer(struct vdisk *d, struct vdisk_op *o)
 	struct request *req = o->req;
 	int rc = o->rc;
 
+	if (rc && !orphan)
+		cost_failed(d->node, o->sector, o->sectors);
+	if (rc && !orphan)
+		vguest_disk_failed(d->node, req);
 	unlink_op(d, o);
 	free(o);
 	if (!orphan)
@@ -123,10 +164,26 @@ static void answer_event(struct sim *s, struct event *e)
 		answer(d, (struct vdisk_op *)(uintptr_t)e->a);
 }
 
+/* What is given up takes effect with the buffer that it had; a copy's must not be used again. */
+bool vdisk_abandon(struct vdisk *d, struct request *req)
+{
+	if (sim_chance_apart(d->node->sim, 50)) /* there is no memory for another buffer */
+		return false;
+	for (struct vdisk_op *o = d->ops; o; o = o->next)
+		if (o->req == req && !o->fake && !o->orphan) {
+			o->orphan = o->abandoned = true;
+			d->node->sim->totals->abandoned++;
+			sim_note(d->node->sim, d->node, "disk-abandon", req->sector, req->sectors, req->id);
+			return true;
+		}
+	sim_violate(d->node->sim, ORACLE_CONTRACT, "node %d: a request is given up that the disk does not have", d->node->index);
+	return false;
+}
+
 /* The guest's page, or a buffer that was freed too early, changes under a request: the copy must not (P3). */
 static void check_buffer(struct vdisk *d, const struct vdisk_op *o)
 {
-	if (o->op != REQUEST_WRITE || o->orphan || o->fake)
+	if (o->op != REQUEST_WRITE || (o->orphan && !(o->abandoned && o->slot)) || o->fake || !d->node->up)
 		return;
 	if (memcmp(o->req->data, o->data, (size_t)o->sectors * SECTOR_SIZE))
 		sim_violate(d->node->sim, ORACLE_ORDER,
@@ -137,6 +194,7 @@ static void check_buffer(struct vdisk *d, const struct vdisk_op *o)
 static void take_effect(struct vdisk *d, struct vdisk_op *o)
 {
 	size_t bytes = (size_t)o->sectors * SECTOR_SIZE;
+	uint64_t ids[SIM_REQUEST_SECTORS];
 
 	if (o->op == REQUEST_FLUSH || o->preflush) {
 		if (!sim_is(d->node->sim, MUTANT_NO_FLUSH))
@@ -147,23 +205,58 @@ static void take_effect(struct vdisk *d, struct vdisk_op *o)
 	}
 	if (o->op == REQUEST_WRITE) {
 		check_buffer(d, o);
-		oracle_at_disk(d, o->sector, o->data, o->sectors);
-		store(d, o->sector, o->data, o->sectors, d->dsync && !sim_is(d->node->sim, MUTANT_NO_DSYNC));
-	} else if (o->op == REQUEST_READ && !o->orphan) {
+		truth_identify_all(d->node->sim, o->data, o->sector, o->sectors, ids);
+		if (o->copy && !o->orphan && !o->fake && o->sectors)
+			cost_copied(d->node, o->sector, o->sectors, memcmp(d->cached + o->sector * SECTOR_SIZE, o->data, bytes));
+		d->node->sim->totals->late_writes += o->abandoned;
+		if (!o->orphan)
+			oracle_at_disk(d, o->sector, ids, o->sectors, o->copy);
+		store(d, o->sector, o->data, ids, o->sectors, (d->dsync || o->copy) && !sim_is(d->node->sim, MUTANT_NO_DSYNC));
+	} else if (o->op == REQUEST_READ && (!o->orphan || (o->abandoned && d->node->up && sim_is(d->node->sim, MUTANT_HUNG_BUFFER)))) {
 		memcpy(o->req->data, d->cached + o->sector * SECTOR_SIZE, bytes);
 	}
+}
+
+/* Nothing is wrong with it. */
+bool vdisk_sound(const struct vdisk *d)
+{
+	for (uint64_t i = 0; i < d->sectors; i++)
+		if (d->unreadable[i] || d->unwritable[i])
+			return false;
+	return !d->broken && !d->full && !d->hangs;
+}
+
+/* 0, or what the request fails with. */
+static int fails(const struct vdisk *d, const struct vdisk_op *o)
+{
+	if (d->broken || sim_random(d->node->sim, 1000) < d->errors)
+		return -EIO;
+	for (uint64_t k = o->sector; o->op != REQUEST_FLUSH && k < o->sector + o->sectors; k++) {
+		if (o->op == REQUEST_READ ? d->unreadable[k] : d->unwritable[k])
+			return -EIO;
+		if (o->op == REQUEST_WRITE && d->full && !d->allocated[k])
+			return -ENOSPC;
+	}
+	return 0;
 }
 
 static void effect_event(struct sim *s, struct event *e)
 {
 	struct vdisk *d = &e->node->disk;
 	struct vdisk_op *o = (struct vdisk_op *)(uintptr_t)e->a;
+	struct event *again;
 
 	if (e->b != d->life)
 		return;
-	if (sim_random(s, 1000) < d->errors) {
-		o->rc = -EIO;
-		if (o->op == REQUEST_WRITE)
+	if (d->hangs) {
+		again = sim_in(s, 5 * SIM_MS, effect_event, d->node);
+		again->a = e->a;
+		again->b = e->b;
+		return;
+	}
+	o->rc = fails(d, o);
+	if (o->rc) {
+		if (o->op == REQUEST_WRITE && o->rc != -ENOSPC)
 			store_torn(d, o);
 		sim_note(s, d->node, "disk-error", o->op, o->sector, o->sectors);
 	} else {
@@ -196,6 +289,8 @@ static struct vdisk_op *new_op(struct vdisk *d, struct request *req)
 	o->preflush = req->op == REQUEST_WRITE && req->preflush;
 	o->sector = req->sector % d->sectors; /* a mutant hides overlaps by adding multiples of the volume */
 	o->sectors = req->sectors;
+	o->copy = req->flags & (REQUEST_COPY_OUT | REQUEST_COPY_IN);
+	o->slot = o->copy && !(req->flags & REQUEST_FROM_PEER);
 	o->submitted = d->node->sim->now;
 	if (bytes)
 		memcpy(o->data, req->data, bytes);
@@ -219,7 +314,7 @@ static bool sane(struct vdisk *d, const struct request *req)
 {
 	if (req->op == REQUEST_FLUSH && !req->sectors)
 		return true;
-	if (req->op != REQUEST_FLUSH && req->sectors && req->sectors <= SIM_REQUEST_SECTORS &&
+	if (req->op != REQUEST_FLUSH && req->sectors && req->sectors <= d->node->sim->largest &&
 	    req->sector % d->sectors + req->sectors <= d->sectors)
 		return true;
 	sim_violate(d->node->sim, ORACLE_CONTRACT,
@@ -268,9 +363,12 @@ void vdisk_submit(struct vdisk *d, struct request *req)
 	o = new_op(d, req);
 	if (perverted(d, o))
 		return;
+	if (sim_is(s, MUTANT_ZEROES_SKIPPED) && o->copy && o->op == REQUEST_WRITE && !req->data[0] &&
+	    !memcmp(req->data, req->data + 1, (size_t)o->sectors * SECTOR_SIZE - 1))
+		o->sectors = 0; /* answered, and not written */
 	start(d, o, 1 + sim_random(s, d->latency));
-	if (sim_is(s, MUTANT_DOUBLE_APPLY) && req->flags & REQUEST_FROM_PEER && req->op == REQUEST_WRITE &&
-	    sim_chance(s, 50)) {
+	if (req->op == REQUEST_WRITE && ((sim_is(s, MUTANT_DOUBLE_APPLY) && req->flags & REQUEST_FROM_PEER && sim_chance(s, 50)) ||
+					 (sim_is(s, MUTANT_LATE_COPY) && o->copy))) {
 		o = new_op(d, req);
 		o->fake = true;
 		start(d, o, sim_between(s, 5, 200) * SIM_MS);
@@ -285,19 +383,23 @@ void vdisk_power_cut(struct vdisk *d)
 		if (o->op == REQUEST_WRITE && sim_chance(s, 700))
 			store_torn(d, o);
 	for (uint64_t i = 0; i < d->sectors; i += s->block) {
-		uint8_t *durable = d->durable + i * SECTOR_SIZE, *cached = d->cached + i * SECTOR_SIZE;
-		size_t bytes = (size_t)s->block * SECTOR_SIZE;
-
 		if (!d->dirty[i])
 			continue;
 		if (sim_chance(s, 500))
-			memcpy(durable, cached, bytes);
+			settle(d, i, s->block);
 		else
-			memcpy(cached, durable, bytes);
-		memset(d->dirty + i, 0, s->block * sizeof(*d->dirty));
+			lose(d, i, s->block);
 	}
 	forget_ops(d);
 	d->life++;
+}
+
+bool vdisk_busy(const struct vdisk *d)
+{
+	for (const struct vdisk_op *o = d->ops; o; o = o->next)
+		if (!(o->abandoned && sim_is(d->node->sim, MUTANT_HUNG_FORGOTTEN)))
+			return true;
+	return false;
 }
 
 void vdisk_orphan(struct vdisk *d)

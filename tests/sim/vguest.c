@@ -9,9 +9,15 @@
  * answered.  Its copy at the other node knows what was seen at that moment, and asks again for the rest, in
  * the same order.
  *
+ * In a brief schedule it is slow when it has had its share of requests since the last fault, and quick when all faults
+ * have been and only requests are missing.
+ *
  * The backend's side follows ring.c and owner_ring.c: while the ring is held nothing beyond the mark is
  * consumed, and what lies beyond is reported once.  When the core is not ready, the ring waits for the resume
  * action and for nothing else: a ring that nobody looks at again would hang a real guest just so.
+ *
+ * What a daemon had consumed when it was killed is in the table in /run (docs/RESTART.md): the next one executes it in the order
+ * of the ring, before it consumes anything.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +26,8 @@
 #include "tests/sim/sim.h"
 
 static void put_event(struct sim *s, struct event *e);
+static void put_in(struct node *n, uint64_t delay);
+static uint64_t think(const struct node *n);
 
 /* ---- the frontend ---- */
 
@@ -34,7 +42,7 @@ static struct guest_op *free_slot(struct guest *g)
 static void draw(struct node *n, struct image_request *r)
 {
 	struct sim *s = n->sim;
-	uint64_t length = sim_between(s, 1, SIM_REQUEST_SECTORS / 8);
+	uint64_t length = sim_between(s, 1, SIM_REQUEST_BLOCKS);
 	uint64_t area = sim_chance(s, 500) ? 16 : s->volume / s->block;
 	unsigned int kind = sim_random(s, 1000);
 
@@ -55,7 +63,7 @@ static void put(struct node *n, struct guest_op *op, const struct image_request 
 	struct sim *s = n->sim;
 
 	op->used = true;
-	op->consumed = op->answered = false;
+	op->consumed = op->answered = op->left = op->again = false;
 	op->branch = g->branch;
 	op->order = g->ring.prod;
 	op->put = s->now;
@@ -69,10 +77,10 @@ static void put(struct node *n, struct guest_op *op, const struct image_request 
 				    .data = op->data };
 	/* The core sees no overlap; the disks take the sector modulo the volume. */
 	if (sim_is(s, MUTANT_SWAPPED_OVERLAP) && r->op != REQUEST_FLUSH)
-		op->req.sector += sim_between(s, 0, 1000) * s->volume;
+		op->req.sector += sim_between(s, 0, 7) * s->volume;
 	if (r->op == REQUEST_WRITE) {
-		op->write = oracle_write(s, op->sector, r->sectors);
-		oracle_fill(op->data, op->write, op->sector, r->sectors);
+		op->write = truth_write(s, op->sector, r->sectors);
+		truth_fill(op->data, op->write, op->sector, r->sectors);
 	}
 	g->ring.slot[g->ring.prod++ % SIM_GUEST_SLOTS] = op->req.tag;
 	sim_note(s, n,
@@ -98,10 +106,19 @@ static void put_some(struct node *n)
 
 	while (!n->sim->failed && g->life == LIFE_RUNNING && g->started && !g->leaving &&
 	       (op = free_slot(g))) {
+		bool cut = cut_next(n->sim, CUT_REQUESTS);
+
 		draw(n, &r);
-		put(n, op, &r);
-		kick(n);
-		if (g->think)
+		if (!cut) {
+			put(n, op, &r);
+			kick(n);
+		}
+		cut_end(n->sim);
+		if (cut) {
+			put_in(n, 1 + sim_random(n->sim, think(n) + 1));
+			return;
+		}
+		if (g->think || (n->sim->plan.stopped && n->sim->plan.apart)) /* then it is slow [think] */
 			return;
 	}
 }
@@ -128,6 +145,27 @@ static void put_everywhere(struct node *n)
 			put_in(n, sim_random(n->sim, g->think + 1));
 }
 
+uint64_t vguest_enough(const struct sim *s)
+{
+	return s->plan.brief ? 6 : 20;
+}
+
+static uint64_t think(const struct node *n)
+{
+	const struct plan *p = &n->sim->plan;
+	uint64_t share = p->goal_ops / p->goal_faults, think = n->guest.think;
+
+	if (p->stopped && p->apart)
+		return think + SIM_SECOND;
+	if (p->stopped) /* while others wait for the end, it need not do much */
+		return (think < 20 * SIM_MS ? think : 20 * SIM_MS) + 2 * SIM_MS * n->guest.depth;
+	if (!p->brief)
+		return think;
+	if (n->sim->faults >= p->goal_faults)
+		return think < 5 * SIM_MS ? think : 5 * SIM_MS;
+	return n->sim->guest_ops - n->sim->ops_before < share ? think : think + p->gap;
+}
+
 static void draw_habits(struct guest *g, struct sim *s)
 {
 	bool lazy = sim_chance(s, s->plan.calm ? 600 : 100);
@@ -136,6 +174,8 @@ static void draw_habits(struct guest *g, struct sim *s)
 	g->think = sim_chance(s, 50) ? 0 : sim_between(s, 1, lazy ? 1500 : 60) * SIM_MS;
 	if (lazy && !g->think)
 		g->think = SIM_SECOND;
+	if (s->plan.brief && g->think > s->plan.gap)
+		g->think = s->plan.gap;
 }
 
 void vguest_connected(struct node *n)
@@ -158,7 +198,28 @@ static void seen(struct node *n, struct guest_op *op)
 {
 	op->used = op->answered = false;
 	n->guest.answered++;
-	put_in(n, sim_random(n->sim, n->guest.think + 1));
+	put_in(n, sim_random(n->sim, think(n) + 1));
+}
+
+static void seen_late_event(struct sim *s, struct event *e)
+{
+	struct guest *g = &e->node->guest;
+	struct guest_op *op = &g->op[e->b];
+
+	(void)s;
+	if (g->serial == e->a && g->attach != ATTACH_NONE && g->life == LIFE_RUNNING && op->used && op->answered)
+		seen(e->node, op);
+}
+
+/* An error takes it a while. */
+static void seen_late(struct node *n, struct guest_op *op)
+{
+	struct event *e = sim_in(n->sim, sim_between_fencing(n->sim, 5, 100) * SIM_MS, seen_late_event, n);
+
+	op->answered = true;
+	e->a = n->guest.serial;
+	e->b = (uint64_t)(op - n->guest.op);
+	n->sim->totals->errors++;
 }
 
 /* ---- suspended, copied, resumed ---- */
@@ -191,6 +252,13 @@ void vguest_suspend(struct node *n, struct image *out)
 	sim_note(n->sim, n, "suspended", g->branch, out->count, g->inflight);
 }
 
+/* What is in flight is answered without the partner. */
+void vguest_parted(struct node *n)
+{
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
+		n->guest.op[i].apart |= n->guest.op[i].consumed;
+}
+
 void vguest_resume(struct node *n)
 {
 	struct guest *g = &n->guest;
@@ -214,7 +282,7 @@ void vguest_gone(struct node *n)
 
 	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
 		if (!g->op[i].consumed)
-			g->op[i].used = false;
+			g->op[i].used = g->op[i].left = false;
 	g->ring = (struct ring){ 0 };
 }
 
@@ -227,25 +295,74 @@ static uint32_t end_of(const struct node *n)
 	return r->held && !sim_is(n->sim, MUTANT_HOLD_IGNORED) ? r->mark : r->prod;
 }
 
+void vguest_daemon_died(struct node *n)
+{
+	struct guest *g = &n->guest;
+
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++) {
+		struct guest_op *op = &g->op[i];
+
+		op->left |= op->consumed && !sim_is(n->sim, MUTANT_LEFT_FORGOTTEN);
+		op->consumed = false;
+	}
+	g->inflight = 0;
+}
+
+/* The oldest that an earlier daemon left. */
+static struct guest_op *next_left(const struct guest *g)
+{
+	const struct guest_op *next = NULL;
+
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
+		if (g->op[i].left && (!next || g->op[i].order < next->order))
+			next = &g->op[i];
+	return (struct guest_op *)next;
+}
+
 bool vguest_waits(const struct node *n)
 {
-	return n->guest.ring.cons != end_of(n);
+	return next_left(&n->guest) || n->guest.ring.cons != end_of(n);
 }
 
 bool vguest_quiet(const struct node *n)
 {
 	const struct ring *r = &n->guest.ring;
 
-	return !r->attached || (r->held && r->prod == r->mark && r->cons == r->mark && !n->guest.inflight);
+	if (!r->attached) /* adopted, and to be attached still? */
+		return !(n->guest.hold_at_mark && n->guest.record.core.served);
+	return r->held && r->prod == r->mark && r->cons == r->mark && !n->guest.inflight && !next_left(&n->guest);
+}
+
+static struct guest_op *take_left(const struct node *n)
+{
+	struct guest_op *op = next_left(&n->guest);
+
+	if (!op)
+		return NULL;
+	op->left = false;
+	op->again = true;
+	op->req = (struct request){ .tag = op->req.tag,
+				    .op = op->req.op,
+				    .preflush = op->req.preflush,
+				    .sector = op->req.sector,
+				    .sectors = op->req.sectors,
+				    .data = op->data };
+	sim_note(n->sim, n, "again", op->order, 0, op->write);
+	n->sim->totals->executed_again++;
+	return op;
 }
 
 static void consume(struct node *n)
 {
 	struct guest *g = &n->guest;
-	struct guest_op *op = &g->op[g->ring.slot[g->ring.cons++ % SIM_GUEST_SLOTS]];
+	struct guest_op *op = take_left(n);
 
+	if (!op)
+		op = &g->op[g->ring.slot[g->ring.cons++ % SIM_GUEST_SLOTS]];
 	op->consumed = true;
+	op->failed_here = op->failed_apart = op->failed_there = false;
 	op->at = n->sim->now;
+	n->ticks = 0; /* each may be due at once: that is no spinning */
 	g->inflight++;
 	sim_note(n->sim, n, "consumed", op->sector, op->req.sectors, op->write);
 	oracle_submitted(n, op);
@@ -312,10 +429,43 @@ void vguest_look(struct node *n)
 	vguest_serve_soon(n);
 }
 
+static bool stale(const struct node *n)
+{
+	struct replicate_status st;
+
+	replicate_status(n->core, &st, sim_ms(n->sim));
+	return st.attachment == ATTACHMENT_STALE;
+}
+
+static struct guest_op *op_of(struct node *n, const struct request *req)
+{
+	struct guest_op *op = (struct guest_op *)(uintptr_t)req;
+
+	return op >= n->guest.op && op < n->guest.op + SIM_GUEST_SLOTS ? op : NULL;
+}
+
+void vguest_disk_failed(struct node *n, const struct request *req)
+{
+	struct guest_op *op = op_of(n, req);
+
+	if (!op)
+		return;
+	op->failed_here = true;
+	op->failed_apart |= n->status.connection != CONNECTION_CONNECTED;
+}
+
+void vguest_partner_failed(struct node *n, uint64_t id)
+{
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++)
+		if (n->guest.op[i].consumed && n->guest.op[i].req.id == id)
+			n->guest.op[i].failed_there = true;
+}
+
 void vguest_completed(struct node *n, struct guest_op *op, int rc)
 {
 	struct guest *g = &n->guest;
 	struct sim *s = n->sim;
+	bool error;
 
 	sim_note(s, n, "guest-answer", op->sector, op->req.sectors, op->write);
 	if (!op->used || !op->consumed) {
@@ -324,13 +474,23 @@ void vguest_completed(struct node *n, struct guest_op *op, int rc)
 	}
 	if (sim_is(s, MUTANT_ERROR_TO_GUEST) && n->status.connection != CONNECTION_CONNECTED)
 		rc = -EIO;
+	if (rc == -ECANCELED && g->attach != ATTACH_RELEASING && stale(n)) { /* it is never answered */
+		op->consumed = false;
+		g->inflight--;
+		return;
+	}
+	error = rc && rc != -ECANCELED;
 	oracle_completed(n, op, rc);
-	memset(op->data, 0xda, SIM_REQUEST_BYTES);
+	memset(op->data, 0xda, op->req.sectors * SECTOR_SIZE);
 	op->consumed = false;
+	if (op->req.op == REQUEST_WRITE)
+		cost_clean(s, op->sector, op->req.sectors);
 	g->inflight--;
-	s->guest_ops++;
+	s->guest_ops += !error;
 	if (g->attach != ATTACH_RELEASING && g->life == LIFE_SUSPENDED)
 		op->answered = true;
+	else if (error && g->attach != ATTACH_RELEASING)
+		seen_late(n, op);
 	else
 		seen(n, op);
 	if (g->record.held)

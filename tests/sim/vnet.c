@@ -21,6 +21,7 @@ struct flight {
 	uint8_t head[WIRE_HEADER + WIRE_BODY_MAX];
 	size_t head_length;
 	enum packet_type type;
+	enum cruelty cruelty;
 	struct packet packet; /* until departure: encoded then, in the order of departures */
 	uint32_t payload;
 	uint8_t data[];
@@ -35,19 +36,24 @@ static struct connection *find(struct sim *s, uint64_t id)
 
 static void count(struct sim *s, enum packet_type type, bool delivered)
 {
-	if ((unsigned int)type <= PACKET_ENDED)
+	if ((unsigned int)type <= PACKET_LAST)
 		(delivered ? s->totals->delivered : s->totals->lost)[type]++;
+}
+
+static bool of_handover(enum packet_type type)
+{
+	return type >= PACKET_WANT && type <= PACKET_ENDED && type != PACKET_PAIR;
 }
 
 /* ---- a packet: departure, arrival ---- */
 
-static bool receive(struct node *n, struct connection *c, const struct flight *f)
+static bool receive(struct node *n, struct connection *c, struct flight *f)
 {
 	struct packet p;
 	char why[256] = "";
-	int length = wire_length(f->head);
+	int length = wire_length(f->head, WIRE_VERSION_MAX);
 	int rc = length == (int)f->head_length
-			 ? wire_decode(f->head, c->received[n->index]++, &p, why, sizeof(why))
+			 ? wire_decode(f->head, WIRE_VERSION_MAX, c->received[n->index]++, &p, why, sizeof(why))
 			 : -1;
 
 	if (rc) {
@@ -86,6 +92,42 @@ static uint64_t later(uint64_t *last, uint64_t at)
 	return *last = at;
 }
 
+static void arrive_at(struct sim *s, struct connection *c, struct node *from, struct flight *f, uint64_t at)
+{
+	struct event *e;
+
+	f->head_length = wire_encode(&f->packet, WIRE_VERSION_MAX, c->sent[from->index]++, f->head);
+	if (f->head_length > sizeof(f->head))
+		abort();
+	e = sim_at(s, at, arrive_event, node_peer(from));
+	e->a = c->id;
+	e->p = f;
+}
+
+/* It departs: on its way it may be held up, and all that follows it; or it is sent twice. */
+static void fly(struct sim *s, struct connection *c, struct node *from, struct flight *f)
+{
+	uint64_t at = s->now + 1 + sim_random(s, s->net.delay);
+	struct flight *second;
+
+	if (f->cruelty == CRUELTY_DELAY) {
+		at += sim_between(s, 1, sim_chance(s, 500) ? 5 : 25) * LATE;
+		c->late = at > c->late ? at : c->late;
+		vdevice_disturbed(s);
+	}
+	at = later(&c->arrive[from->index], at);
+	arrive_at(s, c, from, f, at);
+	if (f->cruelty != CRUELTY_REPEAT)
+		return;
+	second = sim_memory(1, sizeof(*second) + f->payload);
+	memcpy(second, f, sizeof(*second) + f->payload);
+	second->cruelty = CRUELTY_NONE;
+	arrive_at(s, c, from, second, at);
+	c->repeated |= !of_handover(f->type);
+	s->totals->twice[f->type]++;
+	vdevice_disturbed(s);
+}
+
 static void depart_event(struct sim *s, struct event *e)
 {
 	struct flight *f = e->p;
@@ -100,14 +142,45 @@ static void depart_event(struct sim *s, struct event *e)
 		sim_violate(s, ORACLE_ORDER, "node %d: a buffer changed before its DATA was sent", n->index);
 	if (f->payload && sim_is(s, MUTANT_CHANGED_PAGE) && sim_chance(s, 50))
 		f->data[f->payload - 1] ^= 1;
-	f->head_length = wire_encode(&f->packet, c->sent[n->index]++, f->head);
-	if (f->head_length > sizeof(f->head))
-		abort();
 	e->p = NULL;
-	e = sim_at(s, later(&c->arrive[n->index], s->now + 1 + sim_random(s, s->net.delay)), arrive_event,
-		   node_peer(n));
-	e->a = c->id;
-	e->p = f;
+	fly(s, c, n, f);
+}
+
+/* ---- the end of a connection ---- */
+
+static void notice_event(struct sim *s, struct event *e)
+{
+	(void)s;
+	if (e->node->up && e->node->connection == e->a)
+		node_disconnected(e->node, "connection lost");
+}
+
+static void notice(struct sim *s, struct node *n, uint64_t id, uint64_t delay)
+{
+	struct event *e = sim_in(s, delay, notice_event, n);
+
+	e->a = id;
+}
+
+static void end(struct sim *s, struct connection *c)
+{
+	uint64_t late = sim_chance(s, 300) ? 1 : sim_chance(s, 500) ? 20 * SIM_MS : 1500 * SIM_MS;
+
+	if (c->cut)
+		return;
+	c->cut = true;
+	vdevice_disturbed(s);
+	for (int i = 0; i < SIM_NODES; i++) {
+		c->carries[i] = sim_chance(s, 400);
+		notice(s, &s->node[i], c->id, sim_random(s, late));
+	}
+}
+
+/* It ends before what this node sends now arrives. */
+static void lose(struct sim *s, struct connection *c, struct node *from)
+{
+	end(s, c);
+	c->carries[from->index] = false;
 }
 
 /* ---- planted bugs in what is sent ---- */
@@ -158,15 +231,15 @@ static void pervert_grant(const struct connection *c, int side, struct packet *p
 
 /* ---- sending ---- */
 
-static bool of_handover(enum packet_type type)
+static bool carries_payload(enum packet_type type)
 {
-	return type >= PACKET_WANT && type != PACKET_PAIR;
+	return type == PACKET_DATA || type == PACKET_READ_DATA || type == PACKET_BITMAP || type == PACKET_HOT;
 }
 
-static void depart(struct node *n, struct connection *c, const struct packet *p, struct request *req)
+static void depart(struct node *n, struct connection *c, const struct packet *p, struct request *req, enum cruelty cruelty)
 {
 	struct sim *s = n->sim;
-	uint32_t payload = p->type == PACKET_DATA ? p->payload : 0;
+	uint32_t payload = p->payload;
 	struct flight *f = sim_memory(1, sizeof(*f) + payload);
 	struct event *e;
 
@@ -175,6 +248,7 @@ static void depart(struct node *n, struct connection *c, const struct packet *p,
 	f->payload = payload;
 	f->req = req;
 	f->type = p->type;
+	f->cruelty = cruelty;
 	if (payload)
 		memcpy(f->data, req->data, payload);
 	e = sim_at(s, later(&c->depart[n->index], s->now + sim_random(s, s->net.delay / 4 + 1)), depart_event,
@@ -189,9 +263,9 @@ static void repeat(struct node *n, struct connection *c, const struct packet *be
 	struct packet p = *before;
 
 	pervert_repetition(n, &p);
-	n->sim->totals->repeated[p.type]++;
+	n->sim->totals->twice[p.type]++;
 	sim_say(n->sim, n, "repeat", packet_name(p.type));
-	depart(n, c, &p, NULL);
+	depart(n, c, &p, NULL, CRUELTY_NONE);
 }
 
 static void repeat_event(struct sim *s, struct event *e)
@@ -238,10 +312,11 @@ void vnet_send(struct node *n, const struct packet *p, struct request *req)
 	struct sim *s = n->sim;
 	struct connection *c = find(s, n->connection);
 	struct packet sent = *p;
+	enum cruelty cruelty;
 
 	if (!c || c->closing[n->index])
 		return;
-	if (p->payload && (p->type != PACKET_DATA || !req || p->payload != req->sectors * SECTOR_SIZE)) {
+	if (p->payload && (!carries_payload(p->type) || !req || p->payload != req->sectors * SECTOR_SIZE)) {
 		sim_violate(s, ORACLE_CONTRACT, "node %d: %s sent with payload %u that is not its request's",
 			    n->index, packet_name(p->type), p->payload);
 		return;
@@ -250,7 +325,12 @@ void vnet_send(struct node *n, const struct packet *p, struct request *req)
 		return;
 	if (sim_is(s, MUTANT_OLD_GRANT))
 		pervert_grant(c, n->index, &sent);
-	depart(n, c, &sent, req);
+	coverage_sent(s, c, find(s, c->id - 1), n->index, &sent);
+	cruelty = plan_prey(n, sent.type);
+	if (cruelty == CRUELTY_LOSE)
+		lose(s, c, n);
+	depart(n, c, &sent, req, cruelty);
+	node_sent(n, sent.type, req);
 	if (of_handover(sent.type)) {
 		c->last[n->index][c->remembered[n->index]++ % VNET_REMEMBERED] = sent;
 		repeat_later(n, c, &sent);
@@ -258,42 +338,12 @@ void vnet_send(struct node *n, const struct packet *p, struct request *req)
 	plan_point(n, POINT_SENT, sent.type);
 }
 
-/* ---- the end of a connection ---- */
-
-static void notice_event(struct sim *s, struct event *e)
-{
-	(void)s;
-	if (e->node->up && e->node->connection == e->a)
-		node_disconnected(e->node, "connection lost");
-}
-
-static void notice(struct sim *s, struct node *n, uint64_t id, uint64_t delay)
-{
-	struct event *e = sim_in(s, delay, notice_event, n);
-
-	e->a = id;
-}
-
-static void end(struct sim *s, struct connection *c)
-{
-	uint64_t late = sim_chance(s, 300) ? 1 : sim_chance(s, 500) ? 20 * SIM_MS : 1500 * SIM_MS;
-
-	if (c->cut)
-		return;
-	c->cut = true;
-	vdevice_disturbed(s);
-	for (int i = 0; i < SIM_NODES; i++) {
-		c->carries[i] = sim_chance(s, 400);
-		notice(s, &s->node[i], c->id, sim_random(s, late));
-	}
-}
-
 /* Both sides talk to each other now, without undue delay. */
 bool vnet_whole(struct sim *s)
 {
 	struct connection *c = find(s, s->net.last);
 
-	return c && !c->cut && s->net.delay < 10 * SIM_MS;
+	return c && !c->cut && s->net.delay < 10 * SIM_MS && s->now >= c->late;
 }
 
 void vnet_cut(struct sim *s)
@@ -306,11 +356,24 @@ void vnet_cut(struct sim *s)
 	}
 }
 
+void vnet_cut_half(struct sim *s, int silent)
+{
+	struct connection *c = find(s, s->net.last);
+
+	if (!c || c->cut)
+		return;
+	sim_note(s, &s->node[silent], "cut-half", c->id, 0, 0);
+	end(s, c);
+	c->carries[silent] = false;
+	c->carries[!silent] = true;
+}
+
 void vnet_node_died(struct node *n)
 {
 	struct connection *c = find(n->sim, n->connection);
 
 	n->connection = 0;
+	vnet_try(n->sim);
 	if (c)
 		end(n->sim, c);
 }
@@ -322,12 +385,30 @@ void vnet_close(struct node *n, const char *why)
 	struct connection *c = find(s, n->connection);
 
 	sim_say(s, n, "disconnect", why);
+	if (!why || !*why)
+		sim_violate(s, ORACLE_CONTRACT, "node %d closes the connection without a word", n->index);
 	if (!c || c->closing[n->index])
 		return;
 	c->closing[n->index] = true;
-	end(s, c);
-	c->carries[n->index] = true;
+	if (!c->cut) { /* what was said before still arrives */
+		end(s, c);
+		c->carries[n->index] = true;
+	}
 	notice(s, n, c->id, sim_random(s, 5 * SIM_MS));
+}
+
+bool vnet_repeated(struct node *n)
+{
+	struct connection *c = find(n->sim, n->connection);
+
+	return c && c->repeated;
+}
+
+bool vnet_closing(struct node *n)
+{
+	struct connection *c = find(n->sim, n->connection);
+
+	return !c || c->closing[n->index];
 }
 
 /* ---- a new connection ---- */
@@ -365,18 +446,33 @@ static void open_connection(struct sim *s)
 	}
 }
 
+static bool apart(const struct sim *s)
+{
+	return !s->node[0].connection || !s->node[1].connection;
+}
+
 static void try_event(struct sim *s, struct event *e)
 {
 	bool up = s->net.up && s->node[0].up && s->node[1].up;
 
 	(void)e;
-	if (up && !s->net.announcing && (!s->node[0].connection || !s->node[1].connection))
+	s->net.trying = false;
+	if (up && !s->net.announcing && apart(s))
 		open_connection(s);
+	vnet_try(s);
+}
+
+/* Until the two are connected; called when one of them is not any more. */
+void vnet_try(struct sim *s)
+{
+	if (s->net.trying || !apart(s))
+		return;
+	s->net.trying = true;
 	sim_in(s, sim_between(s, 1, sim_chance(s, 500) ? 5 : 150) * SIM_MS, try_event, NULL);
 }
 
 void vnet_start(struct sim *s)
 {
 	s->net = (struct vnet){ .up = true, .delay = s->plan.net_delay };
-	sim_in(s, 1, try_event, NULL);
+	vnet_try(s);
 }

@@ -79,9 +79,13 @@ bool xs_transaction_end(struct xs_handle *xs, xs_transaction_t t, bool abort)
 void *xs_read(struct xs_handle *xs, xs_transaction_t t, const char *path, unsigned int *len)
 {
 	(void)xs;
+	*len = 1;
+	if (t == XBT_NULL) {
+		assert_string_equal(DEVICE "/hotplug-status", path);
+		return store.status[0] ? strdup(store.status) : NULL;
+	}
 	assert_int_equal(7, t);
 	assert_string_equal(DEVICE "/frontend", path);
-	*len = 1;
 	errno = ENOENT;
 	return store.exists ? strdup("x") : NULL;
 }
@@ -231,6 +235,27 @@ static void a_device_that_has_gone_is_not_brought_back(void **state)
 	assert_string_equal("add ", store.log);
 }
 
+static void a_second_add_of_the_same_device_changes_nothing(void **state)
+{
+	(void)state;
+	strcpy(store.status, "connected");
+	assert_int_equal(0, run_with("add", OK, OK));
+	assert_string_equal("connected", store.status);
+	assert_int_equal(1, run_with("add", NO, NULL));
+	assert_int_equal(1, run_with("add", OK, NULL));
+	close(listen_fd);
+	assert_int_equal(1, run("add"));
+	assert_string_equal("connected", store.status);
+	assert_string_equal("", store.error);
+}
+
+static void an_add_beside_another_one_writes_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(1, run_with("add", "{\"ok\":false,\"code\":\"adding\",\"error\":\"try again\"}\n", NULL));
+	assert_string_equal("add ", store.log);
+}
+
 static void a_transaction_that_meets_another_one_is_tried_again(void **state)
 {
 	(void)state;
@@ -272,6 +297,8 @@ int main(void)
 		TEST(a_daemon_that_ends_before_it_answers_is_an_error),
 		TEST(a_daemon_that_ends_before_add_done_is_an_error),
 		TEST(a_device_that_has_gone_is_not_brought_back),
+		TEST(a_second_add_of_the_same_device_changes_nothing),
+		TEST(an_add_beside_another_one_writes_nothing),
 		TEST(a_transaction_that_meets_another_one_is_tried_again),
 		TEST(remove_always_succeeds),
 		TEST(wrong_usage_is_refused),

@@ -53,6 +53,8 @@ static const struct config_case cases[] = {
 	{ "an unknown policy", NET("after-sb-0pri discard;"), 2, "after-sb-0pri is one of" },
 	{ "quorum 33", RESOURCE("options {\nquorum 33; }"), 3, "quorum is off" },
 	{ "an unknown word after a value", NET("timeout 60 seconds;"), 2, "Parse error" },
+	{ "after an unknown resource", RESOURCE("syncer {\nafter q; }"), 3, "after: there is no resource 'q'" },
+	{ "resync-after itself", DISK("resync-after r;"), 3, "resync-after: resource 'r' after itself" },
 	/* authentication */
 	{ "a secret of 64 characters",
 	  RESOURCE("net { cram-hmac-alg sha1;\nshared-secret \"" SECRET_64 "\"; }"), 3,

@@ -16,9 +16,6 @@
 static const struct config_case refused[] = {
 	{ "data-integrity-alg", NET("data-integrity-alg crc32c;"), 2,
 	  "data-integrity-alg crc32c: checksums of the data" },
-	{ "fencing resource-only", DISK("fencing resource-only;"), 3, "a fencing policy" },
-	{ "fencing resource-and-stonith in net", NET("fencing resource-and-stonith;"), 2,
-	  "a fencing policy" },
 	{ "tls", NET("tls yes;"), 2, "encrypted" },
 	{ "quorum", RESOURCE("options { quorum majority; }"), 2, "quorum" },
 	{ "quorum of a number", RESOURCE("options { quorum 2; }"), 2, "quorum" },
@@ -111,21 +108,35 @@ static const struct config_case said[] = {
 	{ "no-disk-drain", DISK("no-disk-drain;"), 3, "no-disk-drain: read, not followed" },
 	{ "on-congestion pull-ahead", NET("on-congestion pull-ahead;"), 2,
 	  "on-congestion: read, not followed" },
-	{ "on-io-error pass_on", DISK("on-io-error pass_on;"), 3, "a failing disk freezes the guest" },
-	{ "on-io-error call-local-io-error", DISK("on-io-error call-local-io-error;"), 3,
-	  "freezes the guest" },
-	{ "on-io-error detach", DISK("on-io-error detach;"), 3, "freezes the guest" },
-	{ "after-sb-1pri", NET("after-sb-1pri discard-secondary;"), 2, "after-sb-1pri: not acted upon yet" },
-	{ "a handler", RESOURCE("handlers { split-brain /bin/true; }"), 2,
-	  "split-brain: not acted upon yet" },
-	{ "wfc-timeout", RESOURCE("startup { wfc-timeout 15; }"), 2, "wfc-timeout: not acted upon yet" },
+	{ "no-al-updates", DISK("al-updates no;"), 3, "the activity log is always kept" },
+	{ "rr-conflict violently", NET("rr-conflict violently;"), 2, "rr-conflict violently is not followed: data never change under" },
+	{ "rr-conflict auto-discard", NET("rr-conflict auto-discard;"), 2, "it is for protocol A" },
+	{ "rr-conflict call-pri-lost without a handler", NET("rr-conflict call-pri-lost;"), 2, "without a handler pri-lost" },
+	{ "fence-peer without fencing", RESOURCE("handlers { fence-peer /bin/true; }"), 2,
+	  "resource 'r': fence-peer is never run: fencing is dont-care" },
+	{ "outdate-peer without fencing", RESOURCE("handlers { outdate-peer /bin/true; }"), 2,
+	  "resource 'r': outdate-peer is never run: fencing is dont-care" },
+	{ "resource-only without a handler", DISK("fencing resource-only;"), 3,
+	  "resource 'r': fencing resource-only without a handler fence-peer: the partner is never fenced, so that no guest is started" },
+	{ "resource-and-stonith in net without a handler", NET("fencing resource-and-stonith;"), 2,
+	  "so that a guest that loses it is frozen until a person says 'backend-ctl resume-io'" },
+	{ "a wfc-timeout longer than xl's", RESOURCE("startup { wfc-timeout 28; }"), 2,
+	  "wfc-timeout 28 is longer than xl waits for a disk: the start of a guest ends after 27 s" },
+	{ "a degr-wfc-timeout longer than xl's", RESOURCE("startup { wfc-timeout 15;\ndegr-wfc-timeout 60; }"), 3, "degr-wfc-timeout 60 is longer" },
+	{ "outdated-wfc-timeout", RESOURCE("startup { outdated-wfc-timeout 15; }"), 2, "a partner that is known to be outdated is not waited for" },
+	{ "wait-after-sb", RESOURCE("startup { wait-after-sb; }"), 2, "wait-after-sb: not followed" },
+	{ "on-wfc-timeout force-primary", RESOURCE("startup { wfc-timeout 15;\non-wfc-timeout force-primary; }"), 3,
+	  "resource 'r': on-wfc-timeout force-primary: a guest is started without the partner when the wait is over, also if that has newer data" },
+	{ "on-wfc-timeout force-primary without a time", RESOURCE("startup { on-wfc-timeout force-primary; }"), 2,
+	  "has no effect: without wfc-timeout and degr-wfc-timeout the partner is waited for for ever" },
+	{ "on-wfc-timeout force-primary with fencing",
+	  RESOURCE("net { fencing resource-only; }\nhandlers { fence-peer /bin/a; }\nstartup { wfc-timeout 15; on-wfc-timeout force-primary; }"), 4,
+	  "has no effect with fencing: fence-peer decides" },
 	{ "become-primary-on", RESOURCE("startup { become-primary-on both; }"), 2,
 	  "the role follows the guest" },
 	{ "timeout and ko-count", NET("timeout 50; ko-count 4;"), 2,
 	  "timeout, ko-count (line 2): not acted upon yet" },
 	{ "max-buffers", NET("max-buffers 2048;"), 2, "not acted upon" },
-	{ "on-no-data-accessible io-error", RESOURCE("options { on-no-data-accessible io-error; }"), 2,
-	  "frozen" },
 	{ "minor-count", "global { minor-count 128; }\n" NET(""), 1, "no effect" },
 	{ "ignore-on", RESOURCE("ignore-on gamma;"), 2, "ignore-on: no effect" },
 	{ "node-id",
@@ -133,9 +144,9 @@ static const struct config_case said[] = {
 	  "on alpha { device minor 0; disk /dev/vg/r; address 10.0.0.1:7700; meta-disk internal;\n"
 	  "node-id 1; } }\n",
 	  4, "node-id: no effect" },
-	{ "few al-extents", DISK("al-extents 7;"), 3, "al-extents 7 is raised to 67" },
-	{ "after an unknown resource", RESOURCE("syncer { after q; }"), 2, "there is no resource 'q'" },
-	{ "after itself", RESOURCE("syncer { after r; }"), 2, "after itself" },
+	{ "few al-extents", DISK("al-extents 6;"), 3, "al-extents 6 is raised to 7" },
+	{ "many al-extents", RESOURCE("syncer { al-extents 6433; }"), 2,
+	  "al-extents 6433 is lowered to 5000" },
 	{ "a timeout longer than ping-int", NET("timeout 60; ping-int 5;"), 2,
 	  "should be shorter than ping-int" },
 	{ "an option twice", DISK("on-io-error detach;\non-io-error pass_on;"), 4, "'on-io-error' again" },
@@ -178,8 +189,17 @@ static const struct config_case silent[] = {
 	  .config = NET("after-sb-0pri disconnect; after-sb-1pri disconnect; rr-conflict disconnect;") },
 	{ .name = "no fencing, no TLS",
 	  .config = NET("fencing dont-care; tls no; data-integrity-alg \"\";") },
+	{ .name = "fencing and its handlers",
+	  .config = RESOURCE("net { " SECRET " fencing resource-only; } handlers { fence-peer /bin/a; unfence-peer /bin/b; }") },
+	{ .name = "on-no-data-accessible", .config = RESOURCE("net { " SECRET " } options { on-no-data-accessible io-error; }") },
+	{ .name = "rr-conflict retry-connect", .config = NET("rr-conflict retry-connect;") },
+	{ .name = "rr-conflict call-pri-lost",
+	  .config = RESOURCE("net { " SECRET " rr-conflict call-pri-lost; } handlers { pri-lost /bin/a; }") },
 	{ .name = "no quorum", .config = RESOURCE("net { " SECRET " } options { quorum off; }") },
 	{ .name = "time limits", .config = NET("ping-int 10; connect-int 10; ping-timeout 5;") },
+	{ .name = "detach, al-extents", .config = DISK("on-io-error detach; al-extents 257; al-updates yes;") },
+	{ .name = "wfc-timeout",
+	  .config = RESOURCE("net { " SECRET " } startup { wfc-timeout 27; degr-wfc-timeout 15; on-wfc-timeout refuse; outdated-wfc-timeout 0; }") },
 	{ .name = "usage-count no", .config = "global { usage-count no; }\n" NET("") },
 };
 
@@ -203,10 +223,10 @@ static void a_resource_can_undo_what_common_asks_for(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(
-		load(f, "common { disk { fencing resource-only; } }\n" DISK("fencing dont-care;") GOOD_S), 0);
+		load(f, "common { net { data-integrity-alg md5; } }\n" NET("data-integrity-alg \"\";") GOOD_S), 0);
 	assert_null(config_find(f->config, "r")->refused);
 	assert_non_null(
-		strstr(config_find(f->config, "s")->refused, "drbdx.conf:1: fencing resource-only: "));
+		strstr(config_find(f->config, "s")->refused, "drbdx.conf:1: data-integrity-alg md5: "));
 }
 
 static void the_same_is_said_once_for_many_resources(void **state)
@@ -214,11 +234,10 @@ static void the_same_is_said_once_for_many_resources(void **state)
 	struct fixture *f = *state;
 	const struct config_message *m;
 
-	assert_int_equal(load(f, "common { disk { on-io-error detach; use-bmbv;\nno-disk-barrier; } }\n" NET(
-					 "") GOOD_S),
+	assert_int_equal(load(f, "common { disk { discard-granularity 4096; use-bmbv;\nno-disk-barrier; } }\n" NET("") GOOD_S),
 			 0);
 	assert_int_equal(config_messages(f->config, &m), 2);
-	expect_message(f, CONFIG_NOTE, 1, "on-io-error: ");
+	expect_message(f, CONFIG_NOTE, 1, "discard-granularity: ");
 	expect_message(f, CONFIG_NOTE, 1, "use-bmbv, no-disk-barrier (lines 1-2): ");
 }
 
@@ -250,7 +269,7 @@ static void of_two_values_the_one_that_asks_for_more_refuses(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(load(f, DISK("fencing resource-only; fencing dont-care;")), 0);
+	assert_int_equal(load(f, NET("data-integrity-alg md5; data-integrity-alg \"\";")), 0);
 	assert_non_null(config_find(f->config, "r")->refused);
 }
 
@@ -259,7 +278,7 @@ static void resources_of_other_hosts_are_not_talked_about(void **state)
 	struct fixture *f = *state;
 	const struct config_message *m;
 
-	put(f, "drbdx.conf", DISK("fencing resource-only; use-bmbv;"));
+	put(f, "drbdx.conf", DISK("size 10G; use-bmbv;"));
 	assert_int_equal(load_as(f, "drbdx.conf", "gamma"), 0);
 	assert_int_equal(config_messages(f->config, &m), 1);
 	expect_message(f, CONFIG_WARNING, 1, "no resource has a section for this host, 'gamma'");

@@ -139,6 +139,34 @@ void daemon_down(struct daemon_state *d, const char *name, resource_reply_fn *re
 	answer(reply, ctx);
 }
 
+void daemon_attach(struct daemon_state *d, const char *name, resource_reply_fn *reply, void *ctx)
+{
+	(void)d;
+	note("attach", name);
+	answer(reply, ctx);
+}
+
+struct resource *daemon_find(struct daemon_state *d, const char *name)
+{
+	(void)d;
+	for (size_t i = 0; i < fake.n_resources; i++)
+		if (fake.up[i] && !strcmp(fake.resources[i].name, name))
+			return (struct resource *)&fake.resources[i];
+	return NULL;
+}
+
+void resource_command(struct resource *r, enum command command, resource_reply_fn *reply, void *ctx)
+{
+	static const char *const names[] = {
+#define X(name, what) #name,
+		COMMANDS(X)
+#undef X
+	};
+
+	note(names[command], ((const struct config_resource *)r)->name);
+	answer(reply, ctx);
+}
+
 void resource_status(struct resource *r, resource_status_fn *reply, void *ctx)
 {
 	(void)r;
@@ -477,11 +505,11 @@ static void one_device_is_added_by_one_caller_at_a_time(void **state)
 	fake.hold = true;
 	say(first, "{\"verb\":\"add\",\"path\":\"" PATH "\"}\n");
 	say(second, "{\"verb\":\"add\",\"path\":\"" PATH "\"}\n");
-	expect_error(second, "refused", "another block-drbdx");
+	expect_error(second, "adding", "another block-drbdx");
 	answer_held();
 	expect_ok(first);
 	say(second, "{\"verb\":\"add\",\"path\":\"" PATH "\"}\n");
-	expect_error(second, "refused", "another block-drbdx");
+	expect_error(second, "adding", "another block-drbdx");
 	close(second);
 	say(first, "{\"verb\":\"add-done\"}\n");
 	expect_ok(first);
@@ -531,6 +559,107 @@ static void down_of_an_unknown_resource_is_an_error(void **state)
 	expect_ok(fd);
 	assert_string_equal("down r0\n", fake.calls);
 	close(fd);
+}
+
+static void each_command_goes_to_its_resource(void **state)
+{
+	static const struct {
+		const char *request, *call;
+	} cases[] = {
+		{ "\"verb\":\"primary\",\"force\":true", "PROMOTE r0\n" },
+		{ "\"verb\":\"outdate\"", "OUTDATE r0\n" },
+		{ "\"verb\":\"invalidate\"", "INVALIDATE r0\n" },
+		{ "\"verb\":\"invalidate-remote\"", "INVALIDATE_REMOTE r0\n" },
+		{ "\"verb\":\"new-current-uuid\",\"clear_bitmap\":true", "CLEAR_BITMAP r0\n" },
+		{ "\"verb\":\"connect\",\"discard_my_data\":true", "DISCARD r0\n" },
+		{ "\"verb\":\"detach\"", "DETACH r0\n" },
+		{ "\"verb\":\"detach\",\"force\":true", "DETACH_FORCE r0\n" },
+		{ "\"verb\":\"attach\"", "attach r0\n" },
+		{ "\"verb\":\"suspend-io\"", "SUSPEND_IO r0\n" },
+		{ "\"verb\":\"resume-io\"", "RESUME_IO r0\n" },
+		{ "\"verb\":\"pause-sync\"", "PAUSE_SYNC r0\n" },
+		{ "\"verb\":\"resume-sync\"", "RESUME_SYNC r0\n" },
+	};
+	int fd = client();
+	char line[256];
+
+	(void)state;
+	add_resource("r0", true);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fake.calls[0] = 0;
+		snprintf(line, sizeof(line), "{%s,\"resource\":\"r0\"}\n", cases[i].request);
+		say(fd, line);
+		expect_ok(fd);
+		assert_string_equal(cases[i].call, fake.calls);
+	}
+	close(fd);
+}
+
+/* What a verb would say without its option is not there; and there is nobody to say it to. */
+static void a_command_that_makes_no_sense_reaches_nobody(void **state)
+{
+	int fd = client();
+
+	(void)state;
+	add_resource("r0", true);
+	add_resource("r1", false);
+	say(fd, "{\"verb\":\"primary\",\"resource\":\"r0\"}\n");
+	expect_error(fd, "usage", "the role follows the guest");
+	say(fd, "{\"verb\":\"primary\",\"resource\":\"r0\",\"force\":1}\n");
+	expect_error(fd, "usage", "force");
+	say(fd, "{\"verb\":\"new-current-uuid\",\"resource\":\"r0\"}\n");
+	expect_error(fd, "usage", "clear_bitmap");
+	say(fd, "{\"verb\":\"connect\",\"resource\":\"r0\"}\n");
+	expect_error(fd, "usage", "connects by itself");
+	say(fd, "{\"verb\":\"outdate\",\"resource\":\"r1\"}\n");
+	expect_error(fd, "refused", "down");
+	say(fd, "{\"verb\":\"attach\",\"resource\":\"tpyo\"}\n");
+	expect_error(fd, "unknown", "no resource");
+	say(fd, "{\"verb\":\"outdate\"}\n");
+	expect_error(fd, "usage", "resource");
+	assert_string_equal("", fake.calls);
+	close(fd);
+}
+
+static void the_cores_words_reach_the_caller(void **state)
+{
+	static const int refused[] = { -EBUSY, -EPERM, -EAGAIN, -EEXIST, -EISCONN, -ENOTCONN };
+	int fd = client();
+
+	(void)state;
+	add_resource("r0", true);
+	fake.why = "a guest uses it";
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		fake.rc = refused[i];
+		say(fd, "{\"verb\":\"primary\",\"resource\":\"r0\",\"force\":true}\n");
+		expect_error(fd, "refused", "a guest uses it");
+	}
+	fake.rc = -ETXTBSY; /* a partner's fence-peer has to know */
+	say(fd, "{\"verb\":\"outdate\",\"resource\":\"r0\"}\n");
+	expect_error(fd, "primary", "a guest uses it");
+	fake.rc = -ENODATA;
+	say(fd, "{\"verb\":\"outdate\",\"resource\":\"r0\"}\n");
+	expect_error(fd, "worse", "a guest uses it");
+	fake.rc = -ETIMEDOUT;
+	say(fd, "{\"verb\":\"suspend-io\",\"resource\":\"r0\"}\n");
+	expect_error(fd, "failed", "a guest uses it");
+	close(fd);
+}
+
+static void a_command_survives_that_its_caller_leaves(void **state)
+{
+	int fd = client();
+
+	(void)state;
+	add_resource("r0", true);
+	fake.hold = true;
+	say(fd, "{\"verb\":\"suspend-io\",\"resource\":\"r0\"}\n");
+	settle();
+	close(fd);
+	settle();
+	answer_held();
+	settle();
+	assert_string_equal("SUSPEND_IO r0\n", fake.calls);
 }
 
 static void up_says_what_is_wrong_with_the_file(void **state)
@@ -722,6 +851,10 @@ int main(void)
 		TEST(one_device_is_added_by_one_caller_at_a_time),
 		TEST(disks_of_one_guest_are_added_side_by_side),
 		TEST(down_of_an_unknown_resource_is_an_error),
+		TEST(each_command_goes_to_its_resource),
+		TEST(a_command_that_makes_no_sense_reaches_nobody),
+		TEST(the_cores_words_reach_the_caller),
+		TEST(a_command_survives_that_its_caller_leaves),
 		TEST(up_says_what_is_wrong_with_the_file),
 		TEST(status_waits_for_every_resource),
 		TEST(status_survives_that_its_caller_leaves),

@@ -323,6 +323,21 @@ static void left_behind(const char *be, const char *fe)
 	xf_write(BE "hotplug-status", "connected");
 	frontend_keys("8", "9");
 	xf_write(FE "state", fe);
+	fake.served = !strcmp(be, "4");
+}
+
+/* Of the same domain id, even: its `add` failed while there was no daemon. */
+static void a_new_guest_is_not_taken_for_the_one_that_an_earlier_daemon_served(void **state)
+{
+	(void)state;
+	create_directory("w");
+	start();
+	assert_false(devices_have(devices, "my-domu-disk", 3));
+	fake.automatic = true;
+	add();
+	hotplug_done();
+	assert_int_equal(fake.count[CALL_CLAIM], 1);
+	assert_false(devices_have(devices, "my-domu-disk", 3));
 }
 
 static void a_granted_disk_is_claimed_again_after_a_restart(void **state)
@@ -351,23 +366,27 @@ static void a_served_disk_of_an_earlier_daemon_waits_for_the_resource(void **sta
 	assert_true(status().ring);
 }
 
-static void a_ring_that_a_dead_daemon_served_is_never_served_again(void **state)
+static void a_ring_of_which_nobody_knows_what_is_unanswered_is_never_served_again(void **state)
 {
 	(void)state;
 	left_behind("4", "4");
-	fake.not_drained = true;
+	fake.not_servable = true;
 	fake.automatic = true;
 	start();
 	pass(20000);
 	assert_int_equal(fake.count[CALL_CLAIM], 0);
+	assert_non_null(strstr(status().why, "no table"));
 	assert_non_null(strstr(status().why, "xl destroy"));
+	assert_true(devices_have(devices, "my-domu-disk", 3)); /* the token stays here until it is destroyed */
+	remove_directory();
+	assert_false(devices_have(devices, "my-domu-disk", 3));
 }
 
 static void a_disk_that_was_granted_but_never_connected_is_claimed_whatever_happened(void **state)
 {
 	(void)state;
 	left_behind("2", "1");
-	fake.not_drained = true;
+	fake.not_servable = true;
 	fake.automatic = true;
 	start();
 	assert_int_equal(fake.count[CALL_CLAIM], 1);
@@ -426,10 +445,11 @@ int main(void)
 		TEST(a_running_guest_that_talked_to_xen_blkback_is_taken_over),
 		TEST(xen_blkback_loaded_again_is_driven_off_a_served_disk),
 		TEST(xen_blkback_that_holds_the_device_without_a_trace_is_found),
+		TEST(a_new_guest_is_not_taken_for_the_one_that_an_earlier_daemon_served),
 		TEST(a_granted_disk_is_claimed_again_after_a_restart),
 		TEST(a_served_disk_of_an_earlier_daemon_waits_for_the_resource),
 		TEST(a_disk_that_an_earlier_daemon_did_not_grant_is_not_claimed),
-		TEST(a_ring_that_a_dead_daemon_served_is_never_served_again),
+		TEST(a_ring_of_which_nobody_knows_what_is_unanswered_is_never_served_again),
 		TEST(a_disk_that_was_granted_but_never_connected_is_claimed_whatever_happened),
 		TEST(a_disk_closing_at_a_restart_is_closed),
 		TEST(a_daemon_that_ends_leaves_its_devices_as_they_are),

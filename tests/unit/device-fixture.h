@@ -36,7 +36,7 @@ struct resource {
 	void *events_ctx;
 	bool automatic;		/* answers at once, with 0 */
 	struct features features;
-	bool not_drained;	/* an earlier daemon died under the guest's ring */
+	bool served, not_servable; /* an earlier daemon published state 4; what it left unanswered is not known */
 };
 
 static struct resource fake;
@@ -132,10 +132,13 @@ void resource_features(const struct resource *r, struct features *out)
 	*out = r->features;
 }
 
-bool resource_left_drained(const struct resource *r, uint32_t domid)
+int resource_left_servable(const struct resource *r, uint32_t domid, bool served, char *why, size_t why_size)
 {
-	(void)domid;
-	return !r->not_drained;
+	assert_int_equal(domid, 3);
+	assert_int_equal(served, r->served);
+	if (r->not_servable)
+		snprintf(why, why_size, "no table");
+	return r->not_servable ? -ENOENT : 0;
 }
 
 const char *resource_name(const struct resource *r)

@@ -146,12 +146,30 @@ static void a_refusal_reaches_the_user_in_words(void **state)
 	assert_int_equal(fake.count[CALL_CONNECT], 0);
 }
 
-static void a_second_add_is_refused_and_the_first_one_stands(void **state)
+static void a_second_add_succeeds_and_the_first_one_stands_whatever_becomes_of_it(void **state)
 {
 	(void)state;
 	attached_device();
+	reply[1].rc = 1;
 	device_add(devices, BE_PATH, on_reply, (void *)1);
-	assert_int_equal(reply[1].rc, -EBUSY);
+	assert_int_equal(reply[1].rc, 0);
+	device_add_undo(devices, BE_PATH);
+	assert_int_equal(fake.count[CALL_CLAIM], 1);
+	assert_int_equal(fake.count[CALL_RELEASE], 0);
+	assert_string_equal(xf_get(BE "hotplug-status"), "connected");
+}
+
+static void a_second_add_while_the_first_is_under_way_is_told_so(void **state)
+{
+	(void)state;
+	create_directory("w");
+	start();
+	add();
+	device_add(devices, BE_PATH, on_reply, (void *)1);
+	assert_int_equal(reply[1].rc, -EALREADY);
+	answer(CALL_CLAIM, 0, "");
+	device_add(devices, BE_PATH, on_reply, (void *)1);
+	assert_int_equal(reply[1].rc, -EALREADY);
 	assert_int_equal(fake.count[CALL_CLAIM], 1);
 	assert_int_equal(fake.count[CALL_RELEASE], 0);
 }
@@ -668,7 +686,8 @@ int main(void)
 		TEST(add_works_before_the_watch_arrived),
 		TEST(add_with_a_path_of_another_shape_is_refused),
 		TEST(a_refusal_reaches_the_user_in_words),
-		TEST(a_second_add_is_refused_and_the_first_one_stands),
+		TEST(a_second_add_succeeds_and_the_first_one_stands_whatever_becomes_of_it),
+		TEST(a_second_add_while_the_first_is_under_way_is_told_so),
 		TEST(a_mode_that_is_neither_r_nor_w_is_refused),
 		TEST(a_guest_is_served_only_after_add_done_and_hotplug_status),
 		TEST(add_done_without_hotplug_status_does_not_connect),

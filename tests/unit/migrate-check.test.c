@@ -186,10 +186,6 @@ static void what_is_wrong_with_a_disk_on_either_host_is_refused_in_words(void **
 		{ HERE, "connection.state", "null", "on dom0_1: not connected with dom0_2 (not known)" },
 		{ HERE, "refused", "\"split brain\"",
 		  "on dom0_1: the two nodes may not replicate: split brain" },
-		{ HERE, "disk.state", "\"Inconsistent\"", "on dom0_1: the disk is Inconsistent" },
-		{ HERE, "disk.state", "\"Failed\"", "on dom0_1: the disk is Failed" },
-		{ HERE, "peer_disk.state", "\"Unclean\"", "the disk on dom0_2 is Unclean" },
-		{ HERE, "peer_disk.state", "null", "the disk on dom0_2 is not known" },
 		{ HERE, "token.state", "\"given\"", "the right to write is not on dom0_1 (token: given)" },
 		{ HERE, "token", "null", "the right to write is not on dom0_1 (token: not known)" },
 		{ HERE, "frozen", "{\"reason\": \"no memory\"}", "on dom0_1: I/O is frozen: no memory" },
@@ -200,8 +196,6 @@ static void what_is_wrong_with_a_disk_on_either_host_is_refused_in_words(void **
 		  "on dom0_2: not connected with dom0_1 (HelloSent)" },
 		{ THERE, "refused", "\"other size\"",
 		  "on dom0_2: the two nodes may not replicate: other size" },
-		{ THERE, "disk.state", "\"opening\"", "on dom0_2: the disk is opening" },
-		{ THERE, "disk.state", "\"Unclean\"", "on dom0_2: the disk is Unclean" },
 		{ THERE, "frozen", "{\"reason\": \"no space\"}", "on dom0_2: I/O is frozen: no space" },
 		{ THERE, "guest", "{\"who\": \"guest web1--incoming\", \"attachment\": \"Claimed\"}",
 		  "on dom0_2: it is attached there, to guest web1--incoming (Claimed)" },
@@ -340,7 +334,7 @@ static void disks_of_other_guests_do_not_matter(void **state)
 
 static void a_schema_that_is_not_known_is_refused_on_either_host(void **state)
 {
-	static const char *const values[] = { "2", "0", "\"1\"", "null" };
+	static const char *const values[] = { "1", "3", "0", "\"2\"", "null" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -696,6 +690,25 @@ static void the_questions_are_answered_in_the_form_that_is_read(void **state)
 	free(output);
 }
 
+static void one_good_copy_is_enough(void **state)
+{
+	(void)state;
+	healthy(2);
+	set(resource_of(here, 0), "peer_disk.state", "\"Inconsistent\"");
+	set(resource_of(there, 0), "disk.state", "\"Inconsistent\"");
+	judge();
+	assert_found(FINDING_WARNING, "on dom0_1: the disk of its partner is Inconsistent: until the resync is done, only one copy");
+	assert_found(FINDING_WARNING, "on dom0_2: the disk there is Inconsistent");
+	assert_true(findings_worst(&found) <= FINDING_WARNING);
+	done();
+	healthy(2);
+	set(resource_of(here, 0), "disk.state", "\"Diskless\"");
+	set(resource_of(here, 0), "peer_disk.state", "\"Inconsistent\"");
+	judge();
+	assert_found(FINDING_REFUSED, "on dom0_1: the disk is Diskless, and that of dom0_2 is Inconsistent");
+	done();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -726,6 +739,7 @@ int main(void)
 		cmocka_unit_test(ending_is_asked_for_before_it_is_forced),
 		cmocka_unit_test(much_is_read_and_too_much_is_not),
 		cmocka_unit_test(the_questions_are_answered_in_the_form_that_is_read),
+		cmocka_unit_test(one_good_copy_is_enough),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@
 #include <xenevtchn.h>
 #include <xengnttab.h>
 
+#include "backend/inflight.h"
 #include "backend/pool.h"
 #include "backend/ring.h"
 
@@ -58,6 +59,7 @@ struct fake {				/* everything around the ring */
 	void (*on_copy)(void);		/* called at each xengnttab_grant_copy() */
 
 	struct ring *ring;
+	struct inflight_table *table;	/* outlives the ring, as the file does */
 	struct pool *pool;
 	uint8_t *area;
 	struct request *got[4096];	/* submitted, in order */
@@ -316,7 +318,7 @@ static inline int fake_attach(unsigned int order)
 
 	for (i = 0; i < 16; i++)
 		params.ref[i] = RING_REF + i;
-	return ring_attach(&params, &disk_limits, fake.pool, &owner_ops, &fake, &fake.ring, fake.why,
+	return ring_attach(&params, &disk_limits, fake.pool, fake.table, &owner_ops, &fake, &fake.ring, fake.why,
 			   sizeof(fake.why));
 }
 
@@ -353,6 +355,10 @@ static inline int fake_setup(void **state)
 	(void)state;
 	memset(&fake, 0, sizeof(fake));
 	fake.ready_left = UINT32_MAX;
+	fake.table = calloc(1, sizeof(*fake.table));
+	assert_non_null(fake.table);
+	memcpy(fake.table->magic, "drbdxif1", 8);
+	fake.table->version = INFLIGHT_VERSION;
 	fake.ring_pages = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	fake.data = mmap(NULL, (size_t)DATA_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			 -1, 0);
@@ -367,10 +373,11 @@ static inline int fake_teardown(void **state)
 {
 	(void)state;
 	if (fake.ring)
-		ring_detach(fake.ring);
+		ring_detach(fake.ring, false);
 	assert_false(fake.gnttab_open || fake.evtchn_open || fake.mapped || fake.bound);
 	pool_free(fake.pool);
 	free(fake.area);
+	free(fake.table);
 	munmap(fake.ring_pages, 16 * PAGE);
 	munmap(fake.data, (size_t)DATA_PAGES * PAGE);
 	return 0;

@@ -89,7 +89,7 @@ static void more_than_the_free_slots_breaks_the_ring(void **state)
 static void break_and_detach(void *ctx, const char *why)
 {
 	owner_broken(ctx, why);
-	ring_detach(fake.ring);
+	ring_detach(fake.ring, false);
 	fake.ring = NULL;
 }
 
@@ -101,7 +101,7 @@ static void a_broken_ring_may_be_detached_on_the_spot(void **state)
 	(void)state;
 	fake_pool(1);
 	fake_front(0, 0);
-	assert_int_equal(ring_attach(&params, &disk_limits, fake.pool, &ops, &fake, &fake.ring, fake.why,
+	assert_int_equal(ring_attach(&params, &disk_limits, fake.pool, fake.table, &ops, &fake, &fake.ring, fake.why,
 				     sizeof(fake.why)), 0);
 	fake.front.sring->req_prod = 99;
 	ring_run(fake.ring);
@@ -510,7 +510,7 @@ static void requests_in_flight_at_detach_only_give_their_buffers_back(void **sta
 	ring = fake.ring;
 	memcpy(before, fake.ring_pages, sizeof(before));
 	fake.calls = 0;
-	assert_true(ring_detach(ring));
+	assert_true(ring_detach(ring, false));
 	fake.ring = NULL;
 	assert_false(fake.mapped || fake.bound || fake.gnttab_open || fake.evtchn_open);
 	assert_int_equal(ring_in_flight(ring), 5);
@@ -534,7 +534,7 @@ static void a_new_ring_gets_the_room_that_orphans_give_back(void **state)
 	guest_push();
 	ring_run(fake.ring);
 	old = fake.ring;
-	assert_true(ring_detach(old));
+	assert_true(ring_detach(old, false));
 	fake_front(0, 0);
 	assert_int_equal(fake_attach(0), 0);
 	guest_put(BLKIF_OP_WRITE, 8, 1, 5);
@@ -554,9 +554,9 @@ static void an_idle_ring_is_gone_after_detach(void **state)
 	(void)state;
 	fake_start(2, 7, 1);
 	ring_run(fake.ring);
-	assert_false(ring_detach(fake.ring));
+	assert_false(ring_detach(fake.ring, false));
 	fake.ring = NULL;
-	assert_false(ring_detach(NULL));
+	assert_false(ring_detach(NULL, false));
 }
 
 static void attaching_a_thousand_times_leaks_nothing(void **state)
@@ -568,7 +568,7 @@ static void attaching_a_thousand_times_leaks_nothing(void **state)
 	fake_start(4, 0, 1);
 	fd = ring_fd(fake.ring);
 	for (i = 0; i < 1000; i++) {
-		ring_detach(fake.ring);
+		ring_detach(fake.ring, false);
 		fake_front(4, i);
 		assert_int_equal(fake_attach(4), 0);
 		assert_int_equal(ring_fd(fake.ring), fd);	/* the lowest free one again */

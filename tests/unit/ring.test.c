@@ -316,6 +316,48 @@ static void answers_may_come_in_any_order(void **state)
 	assert_int_equal(seen, UINT32_MAX);
 }
 
+/* Its guest is stale: nothing of what was cancelled is answered, the rest is, and nothing new is consumed. */
+static void what_is_cancelled_is_not_answered_and_the_ring_stands_still(void **state)
+{
+	(void)state;
+	fake_start(0, 0, 1);
+	for (unsigned int i = 0; i < 3; i++)
+		guest_put(BLKIF_OP_WRITE, 8 * i, 1, i);
+	guest_push();
+	ring_run(fake.ring);
+	ring_complete(fake.ring, fake.got[0], -ECANCELED);
+	ring_complete(fake.ring, fake.got[1], 0);
+	ring_push(fake.ring);
+	guest_expect(1, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
+	guest_put(BLKIF_OP_WRITE, 64, 1, 4);
+	guest_push();
+	assert_false(ring_run(fake.ring));
+	assert_int_equal(fake.got_count, 3);
+	ring_complete(fake.ring, fake.got[2], -ECANCELED);
+	ring_push(fake.ring);
+	assert_int_equal(guest_responses(), 0);
+	assert_int_equal(pool_free_bytes(fake.pool), MIB); /* buffers are not kept for it */
+	ring_hold_here(fake.ring);
+	assert_false(ring_quiet(fake.ring));
+}
+
+/* A later daemon finds them in the table. */
+static void what_is_cancelled_stays_in_the_table_of_a_ring_that_goes_on(void **state)
+{
+	uint16_t tag;
+
+	(void)state;
+	fake_start(0, 0, 1);
+	guest_put(BLKIF_OP_WRITE, 8, 1, 1);
+	guest_push();
+	ring_run(fake.ring);
+	tag = fake.got[0]->tag;
+	ring_complete(fake.ring, fake.got[0], -ECANCELED);
+	assert_false(ring_detach(fake.ring, true));
+	fake.ring = NULL;
+	assert_int_equal(fake.table->entry[tag].state, INFLIGHT_TAKEN);
+}
+
 static void a_not_ready_owner_stops_the_ring_without_losing_anything(void **state)
 {
 	unsigned int i, k;
@@ -516,6 +558,8 @@ int main(void)
 		T(more_copies_than_a_batch_holds_are_several_batches),
 		T(every_ring_order_works_and_indices_wrap),
 		T(answers_may_come_in_any_order),
+		T(what_is_cancelled_is_not_answered_and_the_ring_stands_still),
+		T(what_is_cancelled_stays_in_the_table_of_a_ring_that_goes_on),
 		T(a_not_ready_owner_stops_the_ring_without_losing_anything),
 		T(a_slot_that_was_not_consumed_is_read_again),
 		T(an_empty_pool_stops_the_ring_until_a_buffer_comes_back),

@@ -31,15 +31,18 @@ static int listen_fd = -1;
 
 /* ---- the daemon ---- */
 
-static char *answer; /* a line, NULL: take the question and never answer */
+static char asked[4096]; /* what it heard last */
+static char *answer;	 /* a line, NULL: take the question and never answer */
 
 static void *serve(void *arg)
 {
 	char line[4096];
 	int fd = accept(listen_fd, NULL, NULL);
+	ssize_t n = recv(fd, asked, sizeof(asked) - 1, 0);
 
 	(void)arg;
-	if (recv(fd, line, sizeof(line), 0) > 0 && answer) {
+	asked[n > 0 ? n : 0] = 0;
+	if (n > 0 && answer) {
 		if (send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0)
 			perror("send");
 	}
@@ -131,6 +134,11 @@ static void healthy(void)
 					.self = &self_host,
 					.peer = &peer_host };
 	st.now_ms = 1000000;
+	st.open = true;
+	st.core.disk = st.core.peer_disk = DISK_UP_TO_DATE;
+	st.core.out_of_sync_known = true;
+	st.core.superblock.al_extents = 1237;
+	st.core.log_used = 12;
 	strcpy(st.disk_state, "UpToDate");
 	strcpy(st.core.who, "guest web1 (xvda2)");
 	st.core.connection = CONNECTION_CONNECTED;
@@ -154,6 +162,13 @@ static void healthy(void)
 	st.core.writes = 200;
 	st.core.written_sectors = 1600;
 	st.ring.consumed = 303;
+}
+
+static void no_guest(void)
+{
+	st.core.attachment = ATTACHMENT_NONE;
+	st.core.who[0] = 0;
+	st.core.superblock.flags &= ~SB_IN_USE;
 }
 
 static struct device_status a_device(const char *path, const char *resource, const char *why)
@@ -249,29 +264,314 @@ static void frozen_says_why_and_since_when(void **state)
 	healthy();
 	st.core.connection = CONNECTION_DISCONNECTED;
 	st.core.connection_since_ms = st.now_ms - 75000;
+	st.core.peer_disk = DISK_UNKNOWN;
 	strcpy(st.core.why, "nothing heard of dom0_2 for 1500 ms");
-	strcpy(st.core.frozen, "the partner is not connected, and nothing is acknowledged from one copy");
+	strcpy(st.core.frozen, "the local disk is not up to date, and the partner dom0_2 is not connected");
 	st.core.frozen_since_ms = st.now_ms - 74000;
 	st.core.queued = 32;
 	add(doc, true);
 	check("frozen", doc);
 }
 
-static void unclean_and_refused_say_the_way_out(void **state)
+/* The ways in which a migration may be left half done: docs/HANDOVER.md, section 6. */
+static void each_state_of_a_migration_says_who_has_the_disk_and_the_way_out(void **state)
 {
 	json_t *doc = document(NULL);
 
 	(void)state;
 	healthy();
-	st.core.attachment = ATTACHMENT_NONE;
-	st.core.who[0] = 0;
-	st.core.connection = CONNECTION_REFUSED;
-	st.core.superblock.flags = SB_CONSISTENT | SB_UNCLEAN;
-	strcpy(st.core.why, "this node died while a guest used the disk");
-	strcpy(st.disk_state, "Unclean");
-	strcpy(st.disk_why, "a guest was attached when the daemon died");
+	cfg.name = "source";
+	st.core.superblock.reservation = 7;
 	add(doc, true);
-	check("unclean", doc);
+	cfg.name = "given-away";
+	st.core.superblock.token = TOKEN_GIVEN;
+	st.core.superblock.reservation = 0;
+	st.core.attachment = ATTACHMENT_HANDED_OVER;
+	add(doc, true);
+	cfg.name = "destination";
+	st.core.superblock.token = TOKEN_NONE;
+	st.core.attachment = ATTACHMENT_RESERVED;
+	strcpy(st.core.who, "guest web1--incoming (xvda2)");
+	add(doc, true);
+	cfg.name = "arrived-paused";
+	st.core.superblock.token = TOKEN_HELD;
+	add(doc, true);
+	check("migration", doc);
+}
+
+static void alone_says_since_when_and_what_differs(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	healthy();
+	st.core.connection = CONNECTION_DISCONNECTED;
+	st.core.connection_since_ms = st.now_ms - 754000;
+	st.core.peer_disk = DISK_UNKNOWN;
+	st.core.alone = true;
+	st.core.superblock.gen = (struct generations){ 0x1234567890abcdefull, 0xfedcba9876543210ull, { 0 } };
+	st.core.out_of_sync = 10240;
+	strcpy(st.core.why, "cannot connect: Connection refused");
+	add(doc, true);
+	cfg.name = "without-guest";
+	no_guest();
+	add(doc, true);
+	cfg.name = "split-brain";
+	st.core.connection = CONNECTION_REFUSED;
+	strcpy(st.core.why, "split brain: dom0_1 and dom0_2 have both changed their data since they met last");
+	add(doc, true);
+	check("alone", doc);
+}
+
+static void waiting(const char *name, bool starting, uint64_t ms, bool force)
+{
+	healthy();
+	cfg.name = name;
+	no_guest();
+	if (starting) {
+		st.core.attachment = ATTACHMENT_CLAIMING;
+		strcpy(st.core.who, "guest my-domu");
+	}
+	st.core.connection = CONNECTION_DISCONNECTED;
+	st.core.disk = DISK_CONSISTENT;
+	strcpy(st.disk_state, "Consistent");
+	st.core.peer_disk = DISK_UNKNOWN;
+	st.core.superblock.token = TOKEN_NONE;
+	strcpy(st.core.why, "cannot connect: No route to host");
+	st.core.awaited = force ? "force-primary" : "refuse";
+	st.core.awaited_ms = ms;
+	st.core.awaited_degraded = starting;
+}
+
+static void a_partner_that_is_awaited_says_for_how_long_and_what_then(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	waiting("nobody-starts", false, 11500, false);
+	add(doc, true);
+	waiting("starts", true, 40000, false);
+	add(doc, true);
+	waiting("starts-by-force", true, 1, true);
+	add(doc, true);
+	waiting("over", false, 0, true);
+	add(doc, true);
+	waiting("certain", false, 5000, false);
+	st.core.awaited = "start";
+	st.core.superblock.token = TOKEN_HELD;
+	add(doc, true);
+	waiting("forced", false, 0, true);
+	st.core.awaited = NULL;
+	st.core.superblock.token = TOKEN_HELD;
+	st.core.superblock.epoch = 5;
+	st.core.superblock.flags |= SB_FORCED | SB_FORCED_BY_WAIT;
+	add(doc, true);
+	check("awaited", doc);
+}
+
+static void fencing(enum fence_state state, const char *why)
+{
+	healthy();
+	st.core.connection = CONNECTION_DISCONNECTED;
+	st.core.peer_disk = DISK_UNKNOWN;
+	st.core.fence = state;
+	st.core.fence_since_ms = st.now_ms - 75000;
+	st.core.fence_why = why;
+	strcpy(st.core.why, "cannot connect: Connection refused");
+}
+
+static void fencing_says_how_far_it_is_and_since_when(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	fencing(FENCE_ASKED, "");
+	add(doc, true);
+	cfg.name = "second";
+	fencing(FENCE_FAILED, "the handler did not end in time");
+	cfg.name = "second";
+	strcpy(st.core.frozen, "the partner dom0_2 is not connected, and it could not be fenced: the handler did not end in time");
+	st.core.frozen_since_ms = st.now_ms - 80000;
+	add(doc, true);
+	fencing(FENCE_DONE, "the partner was powered off");
+	cfg.name = "third";
+	st.core.superblock.flags |= SB_PEER_OUTDATED;
+	st.core.peer_disk = DISK_OUTDATED;
+	add(doc, true);
+	check("fencing", doc);
+}
+
+static void errors_of_a_guest_without_a_disk_say_why_and_since_when(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	healthy();
+	st.core.connection = CONNECTION_DISCONNECTED;
+	st.core.disk = DISK_DISKLESS;
+	st.core.peer_disk = DISK_UNKNOWN;
+	strcpy(st.disk_state, "Diskless");
+	strcpy(st.core.failing, "the local disk has failed, and the partner dom0_2 is not connected");
+	st.core.failing_since_ms = st.now_ms - 61000;
+	add(doc, true);
+	check("failing", doc);
+}
+
+/* A daemon was killed under its guest, and the next one waits for the partner. */
+static void what_an_earlier_daemon_left_is_said_until_it_is_finished(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	healthy();
+	st.core.superblock.flags |= SB_CRASHED;
+	st.left_requests = 12;
+	st.left_since_ms = st.now_ms - 2400;
+	st.ring.again = 3;
+	add(doc, true);
+	cfg.name = "second";
+	st.left_requests = 1;
+	st.core.connection = CONNECTION_DISCONNECTED;
+	strcpy(st.core.why, "nothing heard of dom0_2 for 1500 ms");
+	strcpy(st.core.frozen, "the partner dom0_2 is not connected; the guest goes on alone in a moment");
+	st.core.frozen_since_ms = st.now_ms - 2000;
+	add(doc, true);
+	check("recovery", doc);
+}
+
+static void refused_and_forced_say_the_way_out(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	healthy();
+	no_guest();
+	st.core.connection = CONNECTION_REFUSED;
+	st.core.superblock.flags |= SB_CRASHED | SB_FORCED | SB_MIXED;
+	st.core.peer_disk = DISK_UNKNOWN;
+	strcpy(st.core.why, "split brain: dom0_1 and dom0_2 have both changed their data since they met last");
+	add(doc, true);
+	check("refused", doc);
+}
+
+/* What it would cost is said beside the command. */
+static void forcing_a_copy_that_is_behind_says_what_is_lost(void **state)
+{
+	static const struct { const char *name; enum disk_state disk; uint32_t flags; } copies[] = {
+		{ "outdated", DISK_OUTDATED, SB_CONSISTENT | SB_OUTDATED },
+		{ "mixture", DISK_INCONSISTENT, 0 },
+	};
+	json_t *doc = document(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+		healthy();
+		no_guest();
+		cfg.name = copies[i].name;
+		st.core.connection = CONNECTION_DISCONNECTED;
+		st.core.peer_disk = DISK_UNKNOWN;
+		st.core.disk = copies[i].disk;
+		strcpy(st.disk_state, disk_state_name(copies[i].disk));
+		st.core.superblock.flags = copies[i].flags;
+		st.core.superblock.token = TOKEN_NONE;
+		strcpy(st.core.why, "cannot connect: Connection refused");
+		add(doc, true);
+	}
+	check("behind", doc);
+}
+
+static void resyncing(enum sync_state sync)
+{
+	healthy();
+	st.core.sync = sync;
+	st.core.sync_total = 20971520;
+	st.core.out_of_sync = 11492392;
+	st.core.sync_since_ms = st.now_ms - 60000;
+	st.core.copied_sectors = st.core.sync_total - st.core.out_of_sync;
+}
+
+static void the_target_of_a_resync_says_what_it_is_worth(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	resyncing(SYNC_STATE_TARGET);
+	st.core.superblock.flags &= ~SB_CONSISTENT;
+	st.core.disk = DISK_INCONSISTENT;
+	strcpy(st.disk_state, "Inconsistent");
+	add(doc, true);
+	check("target", doc);
+}
+
+static void a_paused_source_says_how_it_goes_on(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	resyncing(SYNC_STATE_PAUSED_SOURCE);
+	strcpy(st.core.held, "it waits for the resync of my-domu-root (resync-after)");
+	st.core.held_since_ms = st.now_ms - 65000;
+	st.core.peer_disk = DISK_INCONSISTENT;
+	st.core.suspended = true;
+	add(doc, true);
+	check("paused", doc);
+}
+
+static void a_resync_that_would_be_held_is_said_before_there_is_one(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	healthy();
+	st.core.sync_paused = true;
+	add(doc, true);
+	check("sync-paused", doc);
+}
+
+static void a_new_pair_asks_whose_data_count(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	healthy();
+	no_guest();
+	st.core.superblock.flags = 0;
+	st.core.superblock.full_from = 0;
+	st.core.out_of_sync = st.core.superblock.agreed.sectors;
+	st.core.disk = st.core.peer_disk = DISK_INCONSISTENT;
+	strcpy(st.disk_state, "Inconsistent");
+	add(doc, true);
+	check("new", doc);
+}
+
+static void without_its_disk_a_guest_runs_on_the_partners(void **state)
+{
+	json_t *doc = document(NULL);
+
+	(void)state;
+	healthy();
+	st.core.disk = DISK_DISKLESS;
+	st.core.superblock.flags = SB_OUTDATED;
+	strcpy(st.disk_state, "Diskless");
+	st.hung = 3;
+	st.hung_ms = 42000;
+	strcpy(st.disk_why, "3 requests of the detached disk /dev/vg0/my-domu-disk have not ended for 42 s");
+	add(doc, true);
+	cfg.name = "second";
+	healthy();
+	cfg.name = "second";
+	st.core.peer_disk = DISK_DISKLESS;
+	add(doc, true);
+	cfg.name = "third";
+	no_guest();
+	st.core.superblock.flags |= SB_OUTDATED;
+	st.core.disk = DISK_OUTDATED;
+	st.core.peer_disk = DISK_UNKNOWN;
+	st.core.connection = CONNECTION_DISCONNECTED;
+	st.core.superblock.token = TOKEN_NONE;
+	strcpy(st.disk_state, "Outdated");
+	add(doc, true);
+	check("diskless", doc);
 }
 
 static void down_refused_by_the_file_and_no_xenstore(void **state)
@@ -351,7 +651,7 @@ static void refusals_have_their_exit_status(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(cases[i].status, run_against((char *)cases[i].answer, "down r0", out));
 		if (strstr(cases[i].answer, "words"))
-			assert_string_equal("backend-ctl: words\n", out);
+			assert_string_equal("backend-ctl: r0: words\n", out);
 	}
 }
 
@@ -400,6 +700,10 @@ static void wrong_usage_is_status_1(void **state)
 		"up",
 		"down",
 		"create-md",
+		"dump-md r0 r1",
+		"restore-md r0",
+		"wipe-md",
+		"show-gi --force r0",
 		"check a b",
 		"status --force",
 		"check --json",
@@ -408,6 +712,12 @@ static void wrong_usage_is_status_1(void **state)
 		"--timeout x status",
 		"status --assume-clean",
 		"help nonsense",
+		"primary",
+		"outdate --force r0",
+		"new-current-uuid r0",
+		"primary --clear-bitmap r0",
+		"connect --force r0",
+		"create-md --overwrite-data-of-peer r0",
 	};
 	char out[OUTPUT];
 
@@ -425,8 +735,122 @@ static void drbds_order_of_words_is_understood(void **state)
 	assert_int_equal(0, run_against("{\"ok\":true}\n", "-- down r0", out));
 	assert_int_equal(0, run_against("{\"ok\":true}\n", "down -- r0", out));
 	assert_int_equal(0, run_against("{\"ok\":true}\n", "down r0 --timeout 5", out));
-	assert_int_equal(11, run("-- --force create-md r0", out));
-	assert_non_null(strstr(out, "identical"));
+	assert_int_equal(10, run("-- --force create-md r0 -c /nonexistent/conf", out));
+	assert_non_null(strstr(out, "/nonexistent/conf: "));
+}
+
+#define RESOURCE(name, up, state, disk, awaited) \
+	"{\"name\":\"" name "\",\"up\":" up ",\"connection\":{\"state\":\"" state "\",\"why\":\"because\",\"peer_host\":\"dom0_2\"}," \
+	"\"disk\":{\"state\":\"" disk "\"},\"awaited\":" awaited "}"
+#define ANSWER(resources) "{\"ok\":true,\"resources\":[" resources "]}\n"
+#define AWAITED(left, then) "{\"option\":\"wfc-timeout\",\"left_seconds\":" left ",\"then\":\"" then "\"}"
+
+/* A boot waits for what the start of a guest would wait for, and ends in any case. */
+static void wait_connect_at_boot_waits_for_no_more_than_a_guest_would(void **state)
+{
+	static const struct {
+		const char *resources;
+		int status;
+		const char *out;
+	} cases[] = {
+		{ "", 0, "" },
+		{ RESOURCE("r0", "true", "Connecting", "UpToDate", "null"), 0, "" }, /* for ever: not here */
+		{ RESOURCE("r0", "true", "Connecting", "UpToDate", AWAITED("9", "start")), 0, "" },
+		{ RESOURCE("r0", "true", "Connecting", "UpToDate", AWAITED("9", "fence")), 0, "" },
+		{ RESOURCE("r0", "true", "Connecting", "Consistent", AWAITED("0", "refuse")), 5,
+		  "backend-ctl: r0: the partner dom0_2 is not connected (because), and the wait is over (wfc-timeout)\n" },
+		{ RESOURCE("r0", "false", "", "", "null") "," RESOURCE("r1", "true", "Connecting", "Consistent", AWAITED("0", "force-primary")), 11,
+		  "backend-ctl: r0: it is down: 'backend-ctl up r0' starts it\n"
+		  "backend-ctl: r1: the partner dom0_2 is not connected (because), and the wait is over (wfc-timeout)\n" },
+	};
+	char out[OUTPUT], answer_line[2048];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(answer_line, sizeof(answer_line), ANSWER("%s"), cases[i].resources);
+		assert_int_equal(cases[i].status, run_against(answer_line, "wait-connect --at-boot all", out));
+		assert_string_equal(cases[i].out, out);
+	}
+}
+
+#define ONE(up, state, awaited) ANSWER(RESOURCE("r0", up, state, "", awaited))
+
+static void wait_connect_ends_with_the_connection_or_with_the_wait(void **state)
+{
+	static const struct {
+		const char *words, *answer;
+		int status;
+		const char *out;
+	} cases[] = {
+		{ "wait-connect r0", ONE("true", "Connected", "null"), 0, "" },
+		{ "wait-connect all", ONE("true", "Connected", "null"), 0, "" },
+		{ "wait-connect r0", ONE("true", "StandAlone", "null"), 11, "backend-ctl: r0: the two nodes refuse each other: because\n" },
+		{ "wait-connect r0", ONE("false", "", "null"), 11, "backend-ctl: r0: it is down: 'backend-ctl up r0' starts it\n" },
+		{ "wait-connect r0", ONE("true", "Connecting", "{\"option\":\"degr-wfc-timeout\",\"left_seconds\":0,\"then\":\"refuse\"}"), 5,
+		  "backend-ctl: r0: the partner dom0_2 is not connected (because), and the wait is over (degr-wfc-timeout)\n" },
+	};
+	char out[OUTPUT];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(cases[i].status, run_against((char *)cases[i].answer, cases[i].words, out));
+		assert_string_equal(cases[i].out, out);
+	}
+	assert_int_equal(10, run_against((char *)cases[0].answer, "wait-connect nosuch", out));
+	assert_non_null(strstr(out, "no resource 'nosuch' is configured on this host"));
+}
+
+static void what_a_resource_is_told_goes_to_the_daemon(void **state)
+{
+	static const struct {
+		const char *words, *request;
+	} cases[] = {
+		{ "primary --force r0", "\"verb\":\"primary\",\"resource\":\"r0\",\"force\":true}" },
+		{ "-- --overwrite-data-of-peer primary r0", "\"verb\":\"primary\",\"resource\":\"r0\",\"force\":true}" },
+		{ "new-current-uuid --clear-bitmap r0",
+		  "\"verb\":\"new-current-uuid\",\"resource\":\"r0\",\"clear_bitmap\":true}" },
+		{ "connect --discard-my-data r0", "\"verb\":\"connect\",\"resource\":\"r0\",\"discard_my_data\":true}" },
+		{ "-- --discard-my-data connect r0", "\"verb\":\"connect\",\"resource\":\"r0\",\"discard_my_data\":true}" },
+		{ "invalidate r0", "\"verb\":\"invalidate\",\"resource\":\"r0\"}" },
+		{ "invalidate-remote r0", "\"verb\":\"invalidate-remote\",\"resource\":\"r0\"}" },
+		{ "detach r0", "\"verb\":\"detach\",\"resource\":\"r0\"}" },
+		{ "detach --force r0", "\"verb\":\"detach\",\"resource\":\"r0\",\"force\":true}" },
+		{ "attach r0", "\"verb\":\"attach\",\"resource\":\"r0\"}" },
+		{ "suspend-io r0", "\"verb\":\"suspend-io\",\"resource\":\"r0\"}" },
+		{ "resume-io r0", "\"verb\":\"resume-io\",\"resource\":\"r0\"}" },
+		{ "pause-sync r0", "\"verb\":\"pause-sync\",\"resource\":\"r0\"}" },
+		{ "resume-sync r0", "\"verb\":\"resume-sync\",\"resource\":\"r0\"}" },
+	};
+	char out[OUTPUT];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(0, run_against("{\"ok\":true,\"note\":\"as it was\"}\n", cases[i].words, out));
+		assert_string_equal("r0: as it was\n", out);
+		if (!strstr(asked, cases[i].request))
+			fail_msg("%s: %s", cases[i].words, asked);
+	}
+}
+
+/* DRBD's scripts call them before a guest is started, or after a restart: here it happens by itself. */
+static void what_happens_by_itself_is_said_in_words(void **state)
+{
+	json_t *doc = document(NULL);
+	char *compact, *line, out[OUTPUT];
+
+	(void)state;
+	healthy();
+	add(doc, true);
+	compact = json_dumps(doc, JSON_COMPACT);
+	assert_int_not_equal(-1, asprintf(&line, "%s\n", compact));
+	assert_int_equal(0, run_against(line, "primary my-domu-disk", out));
+	assert_non_null(strstr(out, "the role follows the guest"));
+	assert_int_equal(10, run_against(line, "primary tpyo", out));
+	assert_int_equal(0, run_against(line, "connect my-domu-disk", out));
+	assert_non_null(strstr(out, "connects by itself"));
+	free(compact);
+	free(line);
+	json_decref(doc);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -436,7 +860,19 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(all_is_well),
 		TEST(frozen_says_why_and_since_when),
-		TEST(unclean_and_refused_say_the_way_out),
+		TEST(each_state_of_a_migration_says_who_has_the_disk_and_the_way_out),
+		TEST(alone_says_since_when_and_what_differs),
+		TEST(a_partner_that_is_awaited_says_for_how_long_and_what_then),
+		TEST(fencing_says_how_far_it_is_and_since_when),
+		TEST(errors_of_a_guest_without_a_disk_say_why_and_since_when),
+		TEST(what_an_earlier_daemon_left_is_said_until_it_is_finished),
+		TEST(refused_and_forced_say_the_way_out),
+		TEST(forcing_a_copy_that_is_behind_says_what_is_lost),
+		TEST(the_target_of_a_resync_says_what_it_is_worth),
+		TEST(a_paused_source_says_how_it_goes_on),
+		TEST(a_resync_that_would_be_held_is_said_before_there_is_one),
+		TEST(a_new_pair_asks_whose_data_count),
+		TEST(without_its_disk_a_guest_runs_on_the_partners),
 		TEST(down_refused_by_the_file_and_no_xenstore),
 		TEST(nothing_is_configured),
 		TEST(a_terminal_is_safe_from_a_guests_name),
@@ -446,6 +882,10 @@ int main(void)
 		TEST(a_resource_that_is_not_there_is_an_error),
 		TEST(wrong_usage_is_status_1),
 		TEST(drbds_order_of_words_is_understood),
+		TEST(wait_connect_ends_with_the_connection_or_with_the_wait),
+		TEST(wait_connect_at_boot_waits_for_no_more_than_a_guest_would),
+		TEST(what_a_resource_is_told_goes_to_the_daemon),
+		TEST(what_happens_by_itself_is_said_in_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

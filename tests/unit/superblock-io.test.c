@@ -16,6 +16,9 @@
 
 #include "backend/superblock_io.h"
 
+#define COPY_A 0 /* of slot 0 */
+#define COPY_B 32768
+
 static uint8_t slot[2][METADATA_BLOCK];
 static struct superblock initial;
 static uint64_t state;
@@ -40,10 +43,10 @@ void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, 
 	(void)fd;
 	assert_int_equal(len, METADATA_BLOCK);
 	assert_true(rwf); /* durable, or the order means nothing */
-	assert_true(offset == METADATA_COPY_A || offset == METADATA_COPY_B);
+	assert_true(offset == COPY_A || offset == COPY_B);
 	pending.op = op;
 	pending.buf = buf;
-	pending.copy = offset == METADATA_COPY_B;
+	pending.copy = offset == COPY_B;
 }
 
 /* The slot as it is at the start; after that the fake loop_write() has the only copy. */
@@ -53,9 +56,11 @@ int claim_open(const char *path, bool shared, struct claim *out, char *why, size
 	(void)why;
 	(void)why_size;
 	out->fd = memfd_create(path, MFD_CLOEXEC);
+	out->bytes = METADATA_SLOT_BYTES;
+	out->block_size = 512;
 	assert_int_equal(ftruncate(out->fd, (off_t)METADATA_SLOT_BYTES), 0);
-	assert_int_equal(pwrite(out->fd, slot[0], METADATA_BLOCK, METADATA_COPY_A), METADATA_BLOCK);
-	assert_int_equal(pwrite(out->fd, slot[1], METADATA_BLOCK, METADATA_COPY_B), METADATA_BLOCK);
+	assert_int_equal(pwrite(out->fd, slot[0], METADATA_BLOCK, COPY_A), METADATA_BLOCK);
+	assert_int_equal(pwrite(out->fd, slot[1], METADATA_BLOCK, COPY_B), METADATA_BLOCK);
 	return 0;
 }
 
@@ -89,6 +94,8 @@ static void make_initial(void)
 		.sectors = 1000, .block_size = 512, .max_segments = 256, .ring_order = 4, .queues = 1
 	};
 	initial.sequence = 5;
+	initial.full_from = METADATA_NO_FULL;
+	initial.al_extents = METADATA_AL_EXTENTS;
 	metadata_encode(&initial, slot[0]);
 	memcpy(slot[1], slot[0], METADATA_BLOCK);
 }
@@ -126,6 +133,7 @@ static void every_power_cut_leaves_a_readable_slot(void **unused)
 {
 	(void)unused;
 	for (uint64_t seed = 1; seed <= 300; seed++) {
+		const struct claim data = { .fd = -1, .bytes = 1000 * 512, .block_size = 512 };
 		struct superblock_io io;
 		struct superblock sb;
 		uint64_t durable;
@@ -135,7 +143,8 @@ static void every_power_cut_leaves_a_readable_slot(void **unused)
 		make_initial();
 		durable = initial.epoch;
 		assert_int_equal(
-			superblock_io_open(&io, "meta", 0, NULL, on_done, NULL, &sb, why, sizeof(why)), 0);
+			superblock_io_open(&io, "meta", 0, &data, NULL, on_done, NULL, &sb, why, sizeof(why)),
+			0);
 		for (int i = 0; i < 30; i++) {
 			sb.epoch++;
 			done = false;

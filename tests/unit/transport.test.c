@@ -135,8 +135,75 @@ static void a_version_out_of_range_is_refused_in_words(void **state)
 	raw_send(&r, &p);
 	run_until(raw_got(&r, PACKET_REFUSE));
 	assert_non_null(strstr(r.last.text.text, "versions"));
-	assert_non_null(strstr(r.last.text.text, "upgrade"));
+	assert_non_null(strstr(r.last.text.text, "systemctl restart drbdxd"));
 	run_until(strstr(world.a.problem, "versions"));
+	close(r.fd);
+}
+
+static void versions(struct node *n, uint16_t min, uint16_t max)
+{
+	n->cfg.version_min = min;
+	n->cfg.version_max = max;
+}
+
+/* The later one is spoken by both as soon as both know it; a test's versions say nothing new. */
+static void the_highest_version_that_both_know_is_spoken(void **state)
+{
+	static const struct { uint16_t a_min, a_max, b_min, b_max, spoken; } pairs[] = {
+		{ 5, 7, 5, 6, 6 }, { 5, 6, 5, 7, 6 }, { 6, 7, 4, 6, 6 }, { 3, 9, 4, 4, 4 }, { 8, 8, 8, 8, 8 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		versions(&world.a, pairs[i].a_min, pairs[i].a_max);
+		versions(&world.b, pairs[i].b_min, pairs[i].b_max);
+		world.a.put_at_once = world.b.put_at_once = true;
+		world.a.packets = world.b.packets = 0;
+		world.a.connected = world.a.disconnected = world.b.connected = world.b.disconnected = 0;
+		pair_up();
+		assert_int_equal(transport_version(world.a.t), pairs[i].spoken);
+		assert_int_equal(transport_version(world.b.t), pairs[i].spoken);
+		send_data(&world.a, 1, 8);
+		send_data(&world.b, 2, 8);
+		run_until(world.a.packets == 1 && world.b.packets == 1);
+		node_stop(&world.a);
+		node_stop(&world.b);
+	}
+}
+
+/* Whichever is the older one, both sides say on which host something has to be installed. */
+static void no_common_version_is_refused_in_words_that_name_the_older_host(void **state)
+{
+	(void)state;
+	versions(&world.a, 7, 8);
+	versions(&world.b, 5, 6);
+	node_start(&world.a);
+	node_start(&world.b);
+	run_until(strstr(world.a.problem, "drbdx on beta, too") && strstr(world.b.problem, "drbdx on beta, too"));
+	assert_non_null(strstr(world.a.problem, "versions 7 to 8"));
+	assert_non_null(strstr(world.a.problem, "5 to 6"));
+	node_stop(&world.a);
+	versions(&world.a, 3, 4);
+	node_start(&world.a);
+	run_until(strstr(world.a.problem, "drbdx on alpha, too") && strstr(world.b.problem, "drbdx on alpha, too"));
+	assert_int_equal(world.a.connected + world.b.connected, 0);
+	assert_int_equal(transport_version(world.a.t), 0);
+}
+
+static void a_packet_in_another_version_than_the_one_spoken_closes_the_connection(void **state)
+{
+	struct packet p = { .type = PACKET_PING };
+	struct raw r;
+
+	(void)state;
+	versions(&world.a, WIRE_VERSION_MIN, WIRE_VERSION_MAX + 1); /* it knows that one, but it was not agreed on */
+	node_start(&world.a);
+	raw_authenticate(&r);
+	r.version = WIRE_VERSION_MAX + 1;
+	raw_send(&r, &p);
+	r.version = 0;
+	run_until(world.a.disconnected == 1);
+	assert_non_null(strstr(world.a.why, "another version than is spoken"));
 	close(r.fd);
 }
 
@@ -243,7 +310,7 @@ static void a_byte_at_a_time_is_fast_enough(void **state)
 	raw_authenticate(&r);
 	world.a.check = true;
 	world.a.expected = 3;
-	length = wire_encode(&p, r.tx++, bytes);
+	length = wire_encode(&p, WIRE_VERSION_MAX, r.tx++, bytes);
 	for (size_t i = 0; i < length; i++) {
 		raw_bytes(&r, bytes + i, 1);
 		turn();
@@ -557,6 +624,26 @@ static void a_partner_that_closes_is_reported_and_comes_back(void **state)
 	run_until(world.a.connected == 2);
 }
 
+/* Its guest waits for that. */
+static void a_partner_that_is_started_again_is_met_soon_whatever_connect_int_says(void **state)
+{
+	(void)state;
+	world.a.cfg.retry_ms = world.b.cfg.retry_ms = 60000;
+	world.a.cfg.quick_ms = world.b.cfg.quick_ms = 500;
+	pair_up();
+	run_for(600); /* the loss counts, not the start */
+	for (unsigned int i = 1; i <= 2; i++) {
+		struct node *killed = i == 1 ? &world.a : &world.b, *other = i == 1 ? &world.b : &world.a;
+		unsigned int connected = other->connected, disconnected = other->disconnected;
+
+		node_stop(killed);
+		run_until(other->disconnected > disconnected);
+		run_for(200); /* nobody is there: refused, more than once */
+		node_start(killed);
+		run_until(other->connected > connected);
+	}
+}
+
 static void a_partner_that_does_not_read_does_not_block_the_end(void **state)
 {
 	struct raw r;
@@ -615,6 +702,9 @@ int main(void)
 		T(different_digests_are_refused_in_words),
 		T(wrong_resource_is_refused_in_words),
 		T(a_version_out_of_range_is_refused_in_words),
+		T(the_highest_version_that_both_know_is_spoken),
+		T(no_common_version_is_refused_in_words_that_name_the_older_host),
+		T(a_packet_in_another_version_than_the_one_spoken_closes_the_connection),
 		T(an_unknown_digest_is_refused_at_the_start),
 		T(a_missing_own_address_is_named),
 		T(packets_arrive_in_order_with_their_payload),
@@ -640,6 +730,7 @@ int main(void)
 		T(a_packet_that_the_owner_refuses_closes_the_connection),
 		T(disconnect_tells_the_partner_why_and_it_comes_back),
 		T(a_partner_that_closes_is_reported_and_comes_back),
+		T(a_partner_that_is_started_again_is_met_soon_whatever_connect_int_says),
 		T(a_partner_that_does_not_read_does_not_block_the_end),
 		T(nothing_is_sent_without_a_connection),
 		T(ipv6_works_as_well),

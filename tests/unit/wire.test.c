@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "backend/crc32c.h"
+#include "backend/generation.h"
 #include "backend/wire.h"
 #include "tests/unit/document.h"
 
@@ -59,7 +60,13 @@ static struct packet sample(enum packet_type type)
 						 .offer = some_features,
 						 .device_uuid = { 1, 2, 3, 4 },
 						 .window_bytes = 1 << 20,
-						 .window_requests = 32 };
+						 .window_requests = 32,
+						 .bits = 23,
+						 .primary = 1,
+						 .after_sb_0pri = AFTER_SB_0PRI_DISCARD_ZERO_CHANGES,
+						 .after_sb_1pri = AFTER_SB_1PRI_DISCARD_SECONDARY,
+						 .after_sb_2pri = AFTER_SB_2PRI_CALL_PRI_LOST,
+						 .fresh = 24 };
 		break;
 	case PACKET_READY:
 		break;
@@ -67,10 +74,47 @@ static struct packet sample(enum packet_type type)
 		p.payload = 8 * 512;
 		p.data = (struct packet_data) { .id = 1, .epoch = 2, .sector = 3, .sectors = 8 };
 		p.data.preflush = 1;
+		p.data.copy = 1;
+		break;
+	case PACKET_READ:
+	case PACKET_ZEROES:
+		p.read = (struct packet_read) { .id = 1, .epoch = 2, .sector = 3, .sectors = 8 };
+		break;
+	case PACKET_READ_DATA:
+		p.payload = 8 * 512;
+		p.ack = (struct packet_ack) { .id = 11, .epoch = 12 };
+		break;
+	case PACKET_BITMAP:
+		p.payload = 4096;
+		p.bitmap = (struct packet_bitmap) { .id = 25, .page = 26 };
+		break;
+	case PACKET_HOT:
+		p.payload = 512;
+		p.hot = (struct packet_hot) { .id = 37, .reservation = 38 };
+		break;
+	case PACKET_BITMAP_END:
+		p.bitmap_end = (struct packet_bitmap_end) { .full_from = 27, .bits = 28 };
+		break;
+	case PACKET_IN_SYNC:
+	case PACKET_OUT_OF_SYNC:
+		p.in_sync = (struct packet_in_sync) { .epoch = 29, .sector = 30, .sectors = 31 };
+		break;
+	case PACKET_CSUM:
+		p.csum = (struct packet_csum) {
+			.id = 32, .epoch = 33, .sector = 34, .sectors = 8, .length = 2, .digest = { 35, 36 }
+		};
+		break;
+	case PACKET_PAUSE:
+		p.pause.paused = 1;
 		break;
 	case PACKET_ACK:
 	case PACKET_FLUSH:
 	case PACKET_FLUSH_ACK:
+	case PACKET_READ_FAILED:
+	case PACKET_RECEIVED:
+	case PACKET_READ_ZEROES:
+	case PACKET_SAME:
+	case PACKET_DIFFERENT:
 		p.ack = (struct packet_ack) { .id = 11, .epoch = 12 };
 		break;
 	case PACKET_WANT:
@@ -102,6 +146,11 @@ static struct packet sample(enum packet_type type)
 		};
 		break;
 	case PACKET_USED:
+	case PACKET_SYNC_END:
+	case PACKET_SYNC_ENDED:
+	case PACKET_CLEAR:
+	case PACKET_TAKEN:
+	case PACKET_LEAVING:
 		p.used.epoch = 15;
 		break;
 	case PACKET_PAIR:
@@ -122,8 +171,8 @@ static int through(const struct packet *p, struct packet *out, char *why, size_t
 {
 	uint8_t bytes[SIZE];
 
-	wire_encode(p, 77, bytes);
-	return wire_decode(bytes, 77, out, why, why_size);
+	wire_encode(p, WIRE_VERSION_MAX, 77, bytes);
+	return wire_decode(bytes, WIRE_VERSION_MAX, 77, out, why, why_size);
 }
 
 static void the_checksum_has_its_check_value(void **state)
@@ -144,14 +193,14 @@ static void every_packet_survives(void **state)
 	for (size_t i = 0; i < ALL; i++) {
 		in = sample(all[i]);
 		memset(&out, 0xee, sizeof(out));
-		length = wire_encode(&in, i, bytes);
+		length = wire_encode(&in, WIRE_VERSION_MAX, i, bytes);
 		assert_true(length <= SIZE);
-		assert_int_equal(wire_length(bytes), length);
-		if (wire_decode(bytes, i, &out, why, sizeof(why)))
+		assert_int_equal(wire_length(bytes, WIRE_VERSION_MAX), length);
+		if (wire_decode(bytes, WIRE_VERSION_MAX, i, &out, why, sizeof(why)))
 			fail_msg("%s: %s", packet_name(all[i]), why);
 		assert_int_equal(out.type, in.type);
 		assert_int_equal(out.payload, in.payload);
-		assert_int_equal(wire_encode(&out, i, again), length);
+		assert_int_equal(wire_encode(&out, WIRE_VERSION_MAX, i, again), length);
 		assert_memory_equal(bytes, again, length);
 	}
 }
@@ -170,6 +219,15 @@ static void every_field_comes_back(void **state)
 	assert_int_equal(out.hello.offer.ring_order, 4);
 	assert_int_equal(out.hello.device_uuid[3], 4);
 	assert_int_equal(out.hello.window_requests, 32);
+	assert_int_equal(out.hello.bits, 23);
+	assert_int_equal(out.hello.diskless, 0);
+	assert_int_equal(out.hello.primary, 1);
+	assert_int_equal(out.hello.discard, 0);
+	assert_int_equal(out.hello.after_sb_0pri, AFTER_SB_0PRI_DISCARD_ZERO_CHANGES);
+	assert_int_equal(out.hello.after_sb_1pri, AFTER_SB_1PRI_DISCARD_SECONDARY);
+	assert_int_equal(out.hello.after_sb_2pri, AFTER_SB_2PRI_CALL_PRI_LOST);
+	assert_int_equal(out.hello.always_asbp, 0);
+	assert_int_equal(out.hello.fresh, 24);
 	p = sample(PACKET_INTRO);
 	assert_int_equal(through(&p, &out, NULL, 0), 0);
 	assert_string_equal(out.intro.resource, "my-domu-disk");
@@ -177,18 +235,31 @@ static void every_field_comes_back(void **state)
 	p = sample(PACKET_DATA);
 	assert_int_equal(through(&p, &out, NULL, 0), 0);
 	assert_int_equal(out.data.preflush, 1);
+	assert_int_equal(out.data.copy, 1);
 	assert_int_equal(out.data.sector, 3);
+	p = sample(PACKET_CSUM);
+	assert_int_equal(through(&p, &out, NULL, 0), 0);
+	assert_int_equal(out.csum.length, 2);
+	assert_int_equal(out.csum.digest[1], 36);
+	p = sample(PACKET_BITMAP_END);
+	assert_int_equal(through(&p, &out, NULL, 0), 0);
+	assert_int_equal(out.bitmap_end.full_from, 27);
+	assert_int_equal(out.bitmap_end.bits, 28);
+	p = sample(PACKET_HOT);
+	assert_int_equal(through(&p, &out, NULL, 0), 0);
+	assert_int_equal(out.hot.id, 37);
+	assert_int_equal(out.hot.reservation, 38);
 }
 
 static void bytes_are_big_endian_at_their_place(void **state)
 {
 	struct packet p = sample(PACKET_PING);
 	uint8_t bytes[SIZE];
-	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 2, 0, 4, 0, 0, 0, 8, 0, 0,
+	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 5, 0, 4, 0, 0, 0, 8, 0, 0,
 					0,   0,	  0,   0,   0, 0, 0, 0, 2, 1, 0, 0, 0, 0 };
 
 	(void)state;
-	wire_encode(&p, 0x201, bytes);
+	wire_encode(&p, WIRE_VERSION_MAX, 0x201, bytes);
 	assert_memory_equal(bytes, head, sizeof(head));
 	assert_memory_equal(bytes + WIRE_HEADER, "\1\2\3\4\5\6\7\10", 8);
 }
@@ -202,11 +273,11 @@ static void every_flipped_bit_is_noticed(void **state)
 	(void)state;
 	for (size_t i = 0; i < ALL; i++) {
 		p = sample(all[i]);
-		length = wire_encode(&p, 1, bytes);
+		length = wire_encode(&p, WIRE_VERSION_MAX, 1, bytes);
 		for (size_t bit = 0; bit < 8 * length; bit++) {
 			bytes[bit / 8] ^= 1 << bit % 8;
-			if (wire_length(bytes) == (int)length)	/* otherwise it is refused at once */
-				assert_int_not_equal(wire_decode(bytes, 1, &out, NULL, 0), 0);
+			if (wire_length(bytes, WIRE_VERSION_MAX) == (int)length)	/* otherwise it is refused at once */
+				assert_int_not_equal(wire_decode(bytes, WIRE_VERSION_MAX, 1, &out, NULL, 0), 0);
 			bytes[bit / 8] ^= 1 << bit % 8;
 		}
 	}
@@ -219,9 +290,9 @@ static void the_sequence_is_checked(void **state)
 	char why[100];
 
 	(void)state;
-	wire_encode(&p, 4, bytes);
-	assert_int_equal(wire_decode(bytes, 4, &out, why, sizeof(why)), 0);
-	assert_int_equal(wire_decode(bytes, 5, &out, why, sizeof(why)), -EBADMSG);
+	wire_encode(&p, WIRE_VERSION_MAX, 4, bytes);
+	assert_int_equal(wire_decode(bytes, WIRE_VERSION_MAX, 4, &out, why, sizeof(why)), 0);
+	assert_int_equal(wire_decode(bytes, WIRE_VERSION_MAX, 5, &out, why, sizeof(why)), -EBADMSG);
 	assert_string_equal(why, "packet 4 where packet 5 was due");
 }
 
@@ -231,9 +302,9 @@ static void the_header_is_checked_before_the_body_is_there(void **state)
 	uint8_t good[SIZE], bad[SIZE];
 
 	(void)state;
-	wire_encode(&p, 0, good);
-#define BREAK(offset, value) (memcpy(bad, good, SIZE), bad[offset] = (value), wire_length(bad))
-	assert_int_equal(wire_length(good), WIRE_HEADER + 32);
+	wire_encode(&p, WIRE_VERSION_MAX, 0, good);
+#define BREAK(offset, value) (memcpy(bad, good, SIZE), bad[offset] = (value), wire_length(bad, WIRE_VERSION_MAX))
+	assert_int_equal(wire_length(good, WIRE_VERSION_MAX), WIRE_HEADER + 32);
 	assert_int_equal(BREAK(0, 0), -EBADMSG);
 	assert_int_equal(BREAK(5, WIRE_VERSION_MAX + 1), -EPROTONOSUPPORT);
 	assert_int_equal(BREAK(5, 0), -EPROTONOSUPPORT);
@@ -242,12 +313,35 @@ static void the_header_is_checked_before_the_body_is_there(void **state)
 	assert_int_equal(BREAK(12, 1), -EMSGSIZE);
 	assert_int_equal(BREAK(7, PACKET_PING), -EMSGSIZE);
 	p = sample(PACKET_PING);
-	wire_encode(&p, 0, good);
+	wire_encode(&p, WIRE_VERSION_MAX, 0, good);
 	assert_int_equal(BREAK(15, 1), -EMSGSIZE);	/* a payload where there is none */
 	p = sample(PACKET_INTRO); /* it decides on the version, so it has one of its own, for ever */
-	wire_encode(&p, 0, good);
+	wire_encode(&p, WIRE_VERSION_MAX, 0, good);
 	assert_int_equal(good[5], 1);
 	assert_int_equal(BREAK(5, 2), -EPROTONOSUPPORT);
+}
+
+/* Of a pair whose versions differ both write and read the one that they agreed on, and no other. */
+static void a_packet_is_written_and_read_in_the_version_that_is_spoken(void **state)
+{
+	uint8_t bytes[SIZE];
+	struct packet p, out;
+
+	(void)state;
+	for (size_t i = 0; i < ALL; i++) {
+		bool for_ever = all[i] == PACKET_INTRO || all[i] == PACKET_REFUSE;
+
+		p = sample(all[i]);
+		wire_encode(&p, 0x103, 0, bytes);
+		assert_int_equal(bytes[4], for_ever ? 0 : 1);
+		assert_int_equal(bytes[5], for_ever ? 1 : 3);
+		assert_int_equal(wire_decode(bytes, 0x103, 0, &out, NULL, 0), 0);
+		assert_int_equal(wire_length(bytes, 0x104) > 0, for_ever);
+		assert_int_equal(wire_length(bytes, WIRE_VERSION_MAX) > 0, for_ever);
+		assert_int_equal(wire_length(bytes, 0) > 0, for_ever); /* nobody here knows 0x103 */
+		wire_encode(&p, WIRE_VERSION_MAX, 0, bytes);
+		assert_true(wire_length(bytes, 0) > 0);
+	}
 }
 
 /* One impossible value after the other in an otherwise valid packet. */
@@ -280,7 +374,7 @@ static void impossible_hellos_are_refused(void **state)
 {
 	(void)state;
 	IMPOSSIBLE(HELLO, p.hello.token = 3, "token");
-	IMPOSSIBLE(HELLO, p.hello.flags = 16, "flags");
+	IMPOSSIBLE(HELLO, p.hello.flags = SB_FLAGS_KNOWN + 1, "flags");
 	IMPOSSIBLE(HELLO, p.hello.base = 8, "base");
 	IMPOSSIBLE(HELLO, p.hello.flags |= SB_JUST_CREATED, "agreed");
 	IMPOSSIBLE(HELLO, p.hello.agreed.sectors = 0, "agreed");
@@ -296,6 +390,14 @@ static void impossible_hellos_are_refused(void **state)
 	IMPOSSIBLE(HELLO, p.hello.offer.ring_order = 9, "ring order");
 	IMPOSSIBLE(HELLO, p.hello.offer.queues = 0, "queues");
 	IMPOSSIBLE(HELLO, p.hello.offer.discard = 2, "discard");
+	IMPOSSIBLE(HELLO, p.hello.fresh = 0, "fresh");
+	IMPOSSIBLE(HELLO, p.hello.diskless = 2, "diskless");
+	IMPOSSIBLE(HELLO, p.hello.primary = 2, "primary");
+	IMPOSSIBLE(HELLO, p.hello.discard = 2, "discard");
+	IMPOSSIBLE(HELLO, p.hello.always_asbp = 2, "always_asbp");
+	IMPOSSIBLE(HELLO, p.hello.after_sb_0pri = AFTER_SB_0PRI_COUNT, "after-sb");
+	IMPOSSIBLE(HELLO, p.hello.after_sb_1pri = AFTER_SB_1PRI_COUNT, "after-sb");
+	IMPOSSIBLE(HELLO, p.hello.after_sb_2pri = AFTER_SB_2PRI_COUNT, "after-sb");
 	POSSIBLE(HELLO,
 		 (p.hello.flags |= SB_JUST_CREATED, p.hello.agreed = (struct features) { .sectors = 0 }));
 }
@@ -314,6 +416,34 @@ static void impossible_writes_are_refused(void **state)
 	POSSIBLE(DATA, (p.data.sectors = 2048, p.payload = 1 << 20));
 }
 
+static void impossible_resyncs_are_refused(void **state)
+{
+	(void)state;
+	IMPOSSIBLE(DATA, p.data.copy = 2, "copy");
+	IMPOSSIBLE(READ, p.read.sectors = 0, "length");
+	IMPOSSIBLE(READ, p.read.sectors = 2049, "length");
+	IMPOSSIBLE(READ, p.read.sector = 1ull << 41, "beyond");
+	IMPOSSIBLE(READ, p.read.epoch = UINT64_MAX, "epoch");
+	IMPOSSIBLE(ZEROES, p.read.sectors = 0, "length");
+	IMPOSSIBLE(ZEROES, p.read.sector = (1ull << 41) - 7, "beyond");
+	IMPOSSIBLE(READ_DATA, p.payload = 0, "sectors");
+	IMPOSSIBLE(READ_DATA, p.payload = 513, "sectors");
+	IMPOSSIBLE(BITMAP, p.payload = 2048, "page");
+	IMPOSSIBLE(BITMAP, p.bitmap.page = 1u << 31, "beyond");
+	IMPOSSIBLE(BITMAP_END, p.bitmap_end.full_from = (1ull << 41) + 1, "beyond");
+	IMPOSSIBLE(IN_SYNC, p.in_sync.sectors = 0, "length");
+	IMPOSSIBLE(IN_SYNC, p.in_sync.sector = 1ull << 41, "beyond");
+	IMPOSSIBLE(OUT_OF_SYNC, p.in_sync.sectors = 0, "length");
+	IMPOSSIBLE(CSUM, p.csum.sectors = 2049, "length");
+	IMPOSSIBLE(CSUM, p.csum.length = 0, "digest");
+	IMPOSSIBLE(CSUM, p.csum.length = CSUM_MAX + 1, "digest");
+	IMPOSSIBLE(CSUM, p.csum.digest[2] = 1, "digest");
+	IMPOSSIBLE(PAUSE, p.pause.paused = 2, "paused");
+	IMPOSSIBLE(SYNC_END, p.used.epoch = UINT64_MAX, "epoch");
+	POSSIBLE(BITMAP_END, p.bitmap_end.full_from = UINT64_MAX);
+	POSSIBLE(BITMAP, p.bitmap.page = 0);
+}
+
 static void impossible_tokens_are_refused(void **state)
 {
 	(void)state;
@@ -321,6 +451,8 @@ static void impossible_tokens_are_refused(void **state)
 	IMPOSSIBLE(GIVE, p.give.ring = 2, "ring");
 	IMPOSSIBLE(GIVE, p.give.epoch = 1ull << 63, "epoch");
 	IMPOSSIBLE(USED, p.used.epoch = UINT64_MAX, "epoch");
+	IMPOSSIBLE(TAKEN, p.used.epoch = UINT64_MAX, "epoch");
+	IMPOSSIBLE(LEAVING, p.used.epoch = UINT64_MAX, "epoch");
 	IMPOSSIBLE(DATA, p.data.epoch = UINT64_MAX, "epoch");
 	IMPOSSIBLE(FLUSH, p.ack.epoch = UINT64_MAX, "epoch");
 	IMPOSSIBLE(HELLO, p.hello.epoch = UINT64_MAX, "epoch");
@@ -329,6 +461,11 @@ static void impossible_tokens_are_refused(void **state)
 	IMPOSSIBLE(GRANT, p.grant.id = 0, "reservation");
 	IMPOSSIBLE(GRANT, p.grant.agreed.block_size = 0, "block size");
 	IMPOSSIBLE(COMMIT, p.reservation.id = 0, "reservation");
+	IMPOSSIBLE(HOT, p.hot.reservation = 0, "reservation");
+	IMPOSSIBLE(HOT, p.payload = 0, "list of extents");
+	IMPOSSIBLE(HOT, p.payload = 516, "list of extents");
+	IMPOSSIBLE(HOT, p.payload = 20992, "list of extents");
+	POSSIBLE(HOT, p.payload = 20480);
 	IMPOSSIBLE(PAIR, p.pair.generation = 0, "generation");
 	IMPOSSIBLE(PAIR, p.pair.agreed.block_size = 0, "block size");
 }
@@ -336,12 +473,12 @@ static void impossible_tokens_are_refused(void **state)
 /* Re-seals changed bytes: what is left to find is the content. */
 static int sealed(uint8_t *bytes, struct packet *out)
 {
-	size_t length = wire_length(bytes);
+	size_t length = wire_length(bytes, WIRE_VERSION_MAX);
 	uint32_t crc = crc32c_more(crc32c(bytes, 28), bytes + WIRE_HEADER, length - WIRE_HEADER);
 
 	for (int i = 0; i < 4; i++)
 		bytes[28 + i] = crc >> (24 - 8 * i);
-	return wire_decode(bytes, 0, out, NULL, 0);
+	return wire_decode(bytes, WIRE_VERSION_MAX, 0, out, NULL, 0);
 }
 
 static void reserved_bytes_must_be_zero(void **state)
@@ -350,17 +487,17 @@ static void reserved_bytes_must_be_zero(void **state)
 	uint8_t bytes[SIZE];
 
 	(void)state;
-	wire_encode(&p, 0, bytes);
+	wire_encode(&p, WIRE_VERSION_MAX, 0, bytes);
 	bytes[WIRE_HEADER + 31] = 1;
 	assert_int_equal(sealed(bytes, &out), -EINVAL);
-	wire_encode(&p, 0, bytes);
+	wire_encode(&p, WIRE_VERSION_MAX, 0, bytes);
 	bytes[24] = 1;
 	assert_int_equal(sealed(bytes, &out), -EINVAL);
 	p = sample(PACKET_HELLO);
-	wire_encode(&p, 0, bytes);
+	wire_encode(&p, WIRE_VERSION_MAX, 0, bytes);
 	bytes[WIRE_HEADER + 88 + 23] = 1;
 	assert_int_equal(sealed(bytes, &out), -EINVAL);
-	wire_encode(&p, 0, bytes);
+	wire_encode(&p, WIRE_VERSION_MAX, 0, bytes);
 	assert_int_equal(sealed(bytes, &out), 0);
 }
 
@@ -369,7 +506,7 @@ static int text_through(const char *bytes, size_t length)
 	struct packet p = { .type = PACKET_REFUSE }, out;
 	uint8_t packet[SIZE];
 
-	wire_encode(&p, 0, packet);
+	wire_encode(&p, WIRE_VERSION_MAX, 0, packet);
 	memcpy(packet + WIRE_HEADER, bytes, length);
 	return sealed(packet, &out);
 }
@@ -476,7 +613,7 @@ static void the_document_lists_every_packet(void **state)
 	for (size_t i = 0; i < ALL; i++) {
 		p = sample(all[i]);
 		snprintf(row, sizeof(row), "\n| %u | %s | %zu | %s |\n", list[i].number, list[i].name,
-			 wire_encode(&p, 0, bytes) - WIRE_HEADER, list[i].what);
+			 wire_encode(&p, WIRE_VERSION_MAX, 0, bytes) - WIRE_HEADER, list[i].what);
 		if (!strstr(text, row))
 			fail_msg("the document lacks the row %s", row);
 	}
@@ -493,9 +630,11 @@ int main(void)
 		cmocka_unit_test(every_flipped_bit_is_noticed),
 		cmocka_unit_test(the_sequence_is_checked),
 		cmocka_unit_test(the_header_is_checked_before_the_body_is_there),
+		cmocka_unit_test(a_packet_is_written_and_read_in_the_version_that_is_spoken),
 		cmocka_unit_test(impossible_introductions_are_refused),
 		cmocka_unit_test(impossible_hellos_are_refused),
 		cmocka_unit_test(impossible_writes_are_refused),
+		cmocka_unit_test(impossible_resyncs_are_refused),
 		cmocka_unit_test(impossible_tokens_are_refused),
 		cmocka_unit_test(reserved_bytes_must_be_zero),
 		cmocka_unit_test(texts_are_utf8_without_control_characters),

@@ -59,6 +59,7 @@ static const char usage_text[] =
 "  resume                    go on with the same ring\n"
 "  status                    the results so far\n"
 "  set KEY VALUE             size (sectors, 0: any), range FIRST:SECTORS, sequential 0|1,\n"
+"                            offset 0..7 (sectors; data begin there in their first page),\n"
 "                            flush N (one of N operations of a mixed load)\n"
 "  close, connect, reconnect through the states of the frontend\n"
 "  hostile NAME|list         what a hostile guest does\n"
@@ -168,6 +169,8 @@ static int command_set(struct guest *g, const char *key, const char *value)
 		l->sectors = n;
 	} else if (!strcmp(key, "size")) {
 		l->size = (uint32_t)atoi(value);
+	} else if (!strcmp(key, "offset") && (unsigned)atoi(value) < SECTORS_PER_PAGE) {
+		g->fe.offset = (uint32_t)atoi(value);
 	} else if (!strcmp(key, "sequential")) {
 		l->sequential = atoi(value);
 	} else if (!strcmp(key, "flush")) {

@@ -8,7 +8,8 @@
  *	cable ctl SOCKET COMMAND...	send one command, print the answer
  *
  * Commands: attach N PID (host N's namespace is that of PID), detach N, up, down, down N (only what host N
- * sends), delay MILLISECONDS, loss PERCENT, status, quit.
+ * sends), down-at N TYPE (when host N sends a packet of this type, docs/PROTOCOL.md; the packet is lost, too),
+ * delay MILLISECONDS, loss PERCENT, status, quit.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,6 +44,7 @@ struct frame {
 struct side {
 	int tap;		/* -1: no host */
 	bool cut;
+	uint16_t cut_at;	/* type of the packet with which the link goes down; 0: none */
 	uint32_t head, tail;	/* free-running */
 	struct frame queue[QUEUE];
 	uint64_t passed, lost;
@@ -115,10 +117,27 @@ static void side_detach(struct side *s)
 		free(s->queue[s->head % QUEUE].data);
 }
 
+/* Does the header of a packet of this type begin in the frame? One that is split between two frames is not seen. */
+static bool carries(const uint8_t *data, uint32_t len, uint16_t type)
+{
+	const uint8_t *end = data + len, *p = data;
+
+	while ((p = memmem(p, (size_t)(end - p), "drbx", 4)) && p + 8 <= end) {
+		if (p[6] << 8 == (type & 0xff00) && p[7] == (type & 0xff))
+			return true;
+		p += 4;
+	}
+	return false;
+}
+
 static void frame_take(struct side *s, const uint8_t *data, uint32_t len)
 {
 	struct frame *f = &s->queue[s->tail % QUEUE];
 
+	if (s->cut_at && carries(data, len, s->cut_at))
+		side[0].cut = side[1].cut = true;
+	if (s->cut)
+		s->cut_at = 0;
 	if (s->cut || s->tail - s->head == QUEUE || (unsigned)(random() % 100) < loss_percent) {
 		s->lost++;
 		return;
@@ -173,10 +192,10 @@ static uint64_t side_send(struct side *from, struct side *to)
 static void command_status(char *out, size_t size)
 {
 	snprintf(out, size,
-		 "{\"delay_ms\":%.3f,\"loss\":%u,\"cut\":[%s,%s],\"passed\":[%llu,%llu],\"lost\":[%llu,%llu]}"
+		 "{\"delay_ms\":%.3f,\"loss\":%u,\"cut\":[%s,%s],\"cut_at\":[%u,%u],\"passed\":[%llu,%llu],\"lost\":[%llu,%llu]}"
 		 "\n",
 		 (double)delay_ns / 1e6, loss_percent, side[0].cut ? "true" : "false",
-		 side[1].cut ? "true" : "false", (unsigned long long)side[0].passed,
+		 side[1].cut ? "true" : "false", side[0].cut_at, side[1].cut_at, (unsigned long long)side[0].passed,
 		 (unsigned long long)side[1].passed, (unsigned long long)side[0].lost,
 		 (unsigned long long)side[1].lost);
 }
@@ -198,6 +217,7 @@ static int command_attach(unsigned n, const char *pid)
 static int command_run(const char *cmd, bool *quit)
 {
 	unsigned n;
+	uint16_t type;
 	char pid[32];
 	double d;
 
@@ -209,6 +229,8 @@ static int command_run(const char *cmd, bool *quit)
 		side[0].cut = side[1].cut = false;
 	else if (!strcmp(cmd, "down"))
 		side[0].cut = side[1].cut = true;
+	else if (sscanf(cmd, "down-at %u %hu", &n, &type) == 2 && n >= 1 && n <= 2)
+		side[n - 1].cut_at = type;
 	else if (sscanf(cmd, "down %u", &n) == 1 && n >= 1 && n <= 2)
 		side[n - 1].cut = true;
 	else if (sscanf(cmd, "delay %lf", &d) == 1 && d >= 0 && d <= 60000)

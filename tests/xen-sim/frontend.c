@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "frontend.h"
+#include "model.h"
 #include "toolstack.h"
 
 #define INDIRECT_PAGE	SEGS_MAX	/* index of the page after the data pages */
@@ -364,7 +365,7 @@ int fe_close(struct frontend *fe, int timeout_ms)
 
 uint8_t *fe_request_data(struct frontend *fe, struct request *r)
 {
-	return sim_page(fe->guest, r->first_page);
+	return (uint8_t *)sim_page(fe->guest, r->first_page) + r->offset * SECTOR;
 }
 
 struct request *fe_request_get(struct frontend *fe)
@@ -372,8 +373,10 @@ struct request *fe_request_get(struct frontend *fe)
 	if (!fe->connected || RING_FULL(&fe->ring))
 		return NULL;
 	for (unsigned i = 0; i < fe->cfg.depth; i++)
-		if (!fe->req[i].busy)
+		if (!fe->req[i].busy) {
+			fe->req[i].offset = fe->offset;
 			return &fe->req[i];
+		}
 	return NULL;
 }
 
@@ -381,17 +384,20 @@ struct request *fe_request_get(struct frontend *fe)
 static void grant_segments(struct frontend *fe, struct request *r, struct blkif_request_segment *seg)
 {
 	bool readonly = r->op == BLKIF_OP_WRITE && (r->id >> 10 & 1);
-	uint32_t left = r->sectors;
+	uint32_t left = r->sectors, first = r->offset;
 
 	for (uint32_t i = 0; i < r->nsegs; i++) {
 		int64_t ref = sim_grant_give(fe->guest, 0, r->first_page + i, readonly);
-		uint32_t n = left < SECTORS_PER_PAGE ? left : SECTORS_PER_PAGE;
+		uint32_t n = left < SECTORS_PER_PAGE - first ? left : SECTORS_PER_PAGE - first;
 
 		if (ref < 0)
 			abort();
 		r->ref[i] = (uint32_t)ref;
-		seg[i] = (struct blkif_request_segment){ .gref = r->ref[i], .last_sect = (uint8_t)(n - 1) };
+		seg[i] = (struct blkif_request_segment){ .gref = r->ref[i],
+							 .first_sect = (uint8_t)first,
+							 .last_sect = (uint8_t)(first + n - 1) };
 		left -= n;
+		first = 0;
 	}
 }
 
@@ -428,7 +434,7 @@ void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t
 	r->op = op;
 	r->sector = sector;
 	r->sectors = sectors;
-	r->nsegs = (sectors + SECTORS_PER_PAGE - 1) / SECTORS_PER_PAGE;
+	r->nsegs = sectors ? (r->offset + sectors + SECTORS_PER_PAGE - 1) / SECTORS_PER_PAGE : 0;
 	r->id = (fe->next_id++ << 10) | (uint64_t)(r - fe->req);
 	r->slot_op = r->nsegs > BLKIF_MAX_SEGMENTS_PER_REQUEST ? BLKIF_OP_INDIRECT : op;
 	r->issued_ns = now_ns();

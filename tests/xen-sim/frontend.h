@@ -50,6 +50,7 @@ struct request {
 	uint8_t op;			/* the one that the answer must name */
 	uint8_t slot_op;
 	uint32_t nsegs, sectors;
+	uint32_t offset;		/* sectors of its first page that are not its data */
 	uint64_t sector;
 	uint64_t seq, oldest_seq; /* writes: its own, and of the oldest write under way that it overlaps */
 	uint32_t first_page;		/* SEGS_MAX data pages, then one for indirect segments */
@@ -73,6 +74,7 @@ struct frontend {
 	struct sim_guest *guest;
 	struct sim_evtchn ev;
 	int port;
+	uint32_t offset;		/* of the next requests: as of a buffer that does not begin with a page; below 8 */
 	uint32_t ring_page;
 	uint32_t ring_ref[RING_PAGES_MAX];
 	struct blkif_front_ring ring;

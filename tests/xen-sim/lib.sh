@@ -2,6 +2,8 @@
 # For tests on the Xen stand-ins (shell or bats): two simulated Dom0s, the shipped daemon, guests. Source it.
 #
 #   setup_pair [RESOURCES]       two hosts up; volumes, metadata, configuration for r0 ...; folder $T
+#   CREATE_MD_OPTIONS=           with which the metadata are made (--assume-clean)
+#   META_SIZE=                   of one resource's metadata without an index, for a volume that is too large for a slot
 #   start_daemon N               and wait until it answers; log in $T/hostN/log/drbdxd.log
 #   stop_daemon N                SIGTERM and wait; kill_daemon N: SIGKILL
 #   ctl N ARGUMENTS...           backend-ctl there
@@ -51,7 +53,7 @@ on() { # N COMMAND...
 }
 
 write_config() { # RESOURCES
-	local h i
+	local h i slot=
 	for h in 1 2; do
 		mkdir -p "$T/host$h/etc/drbdx.d"
 		cp "$TOP/config/examples/drbdx.conf" "$T/host$h/etc/drbdx.conf"
@@ -60,6 +62,7 @@ write_config() { # RESOURCES
 			echo "common { protocol C; $CONFIG_COMMON }"
 		} >"$T/host$h/etc/drbdx.d/global_common.conf"
 		for ((i = 0; i < $1; i++)); do
+			[ -n "${META_SIZE-}" ] || slot="[$i]"
 			cat >"$T/host$h/etc/drbdx.d/r$i.res" <<-EOF
 			resource r$i {
 				net {
@@ -70,13 +73,13 @@ write_config() { # RESOURCES
 					device minor $i;
 					address 192.168.0.25:$((7700 + i));
 					disk $T/host1/r$i.img;
-					meta-disk $T/host1/meta.img[$i];
+					meta-disk $T/host1/meta.img$slot;
 				}
 				on dom0_2 {
 					device minor $i;
 					address 192.168.0.54:$((7700 + i));
 					disk $T/host2/r$i.img;
-					meta-disk $T/host2/meta.img[$i];
+					meta-disk $T/host2/meta.img$slot;
 				}
 			}
 			EOF
@@ -90,12 +93,12 @@ setup_pair() { # [RESOURCES]
 	RESOURCES=$n
 	write_config "$n"
 	for h in 1 2; do
-		truncate -s "$((n > 2 ? n * 128 : 256))M" "$T/host$h/meta.img"
+		truncate -s "${META_SIZE:-$((n > 2 ? n * 128 : 256))M}" "$T/host$h/meta.img"
 		for ((i = 0; i < n; i++)); do
 			truncate -s "$VOLUME_SIZE" "$T/host$h/r$i.img"
 		done
 		"$XEN_SIM/host" start "$h" "$T" || return 1
-		on "$h" "$BUILD/backend-ctl" create-md --assume-clean all \
+		on "$h" "$BUILD/backend-ctl" create-md ${CREATE_MD_OPTIONS---assume-clean} all \
 			>"$T/host$h/log/create-md.log" 2>&1 ||
 			{ cat "$T/host$h/log/create-md.log" >&2; return 1; }
 	done
@@ -120,8 +123,8 @@ start_daemon() { # N
 		{ fail "drbdxd of host $1 ended: $(tail -n 3 "$T/host$1/log/drbdxd.log")"; return 1; }
 }
 
-daemon_gone() { ! kill -0 "$(cat "$T/host$1/drbdxd.pid")" 2>/dev/null || daemon_is_zombie "$1"; }
-daemon_is_zombie() { grep -q '^State:.Z' "/proc/$(cat "$T/host$1/drbdxd.pid")/status" 2>/dev/null; }
+daemon_gone() { daemon_is_zombie "$1" || ! kill -0 "$(cat "$T/host$1/drbdxd.pid")" 2>/dev/null; }
+daemon_is_zombie() { grep -q '^State:.[ZX]' "/proc/$(cat "$T/host$1/drbdxd.pid")/status" 2>/dev/null; }
 stop_daemon() { kill "$(cat "$T/host$1/drbdxd.pid")" && wait_for "${2:-20}" daemon_gone "$1"; }
 kill_daemon() { kill -9 "$(cat "$T/host$1/drbdxd.pid")" && wait_for 5 daemon_gone "$1"; }
 
@@ -278,7 +281,11 @@ cut_link() { "$XEN_SIM/host" link "$T" down >/dev/null; }
 join_link() { "$XEN_SIM/host" link "$T" up >/dev/null; }
 link() { "$XEN_SIM/host" link "$T" "$@"; }
 power_cut() { "$XEN_SIM/host" stop "$1" "$T"; }
-power_on() { "$XEN_SIM/host" start "$1" "$T"; }
+# Its card has a new address each time, which a real one has not: the other host must not look for the old one.
+power_on() { # N
+	"$XEN_SIM/host" start "$1" "$T" || return 1
+	on $((3 - $1)) ip neigh flush all 2>/dev/null || true
+}
 
 teardown() { # [STATUS]
 	local status=${1:-0} h

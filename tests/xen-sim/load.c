@@ -175,17 +175,18 @@ static void issue_read(struct load *l, struct request *r, uint64_t sector, uint3
 static void choose(struct load *l, uint64_t *sector, uint32_t *sectors)
 {
 	uint32_t unit = l->fe->sector_size / SECTOR;
-	uint32_t n = l->size ? l->size : (uint32_t)(rnd(l) % l->max_size) + 1;
+	uint32_t most = l->max_size - l->fe->offset;
+	uint32_t n = l->size ? l->size : (uint32_t)(rnd(l) % most) + 1;
 	uint64_t end = l->first + l->sectors;
 
 	n = n < unit ? unit : n / unit * unit;
-	if (n > l->max_size)
-		n = l->max_size / unit * unit;
+	if (n > most)
+		n = most / unit * unit;
 	if (n > l->sectors)
 		n = (uint32_t)l->sectors;
 	if (l->sequential || l->job == JOB_VERIFY) {
 		if (l->job == JOB_VERIFY)
-			n = l->max_size;
+			n = most;
 		if (l->next < l->first || l->next >= end)
 			l->next = l->first;
 		*sector = l->next;

@@ -526,14 +526,12 @@ static void fifo_path(char path[4096], uint32_t handle, uint32_t gen)
 /*
  * Opened for both directions: a FIFO that lost its reader then swallows the word instead of raising SIGPIPE.
  */
-static void deliver_locked(struct sim *s, uint32_t port)
+static void write_fifo(struct sim *s, uint32_t port)
 {
-	struct sim_port *p = &s->port[port];
+	const struct sim_port *p = &s->port[port];
 	char path[4096];
 	int fd;
 
-	p->pending = false;
-	p->masked = true;
 	fifo_path(path, p->handle, s->handle[p->handle].gen);
 	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
@@ -543,10 +541,32 @@ static void deliver_locked(struct sim *s, uint32_t port)
 	close(fd);
 }
 
+/* Xen would do this in one: a process that is killed in the middle must not leave a port that is masked and was never delivered. */
+static void deliver_locked(struct sim *s, uint32_t port)
+{
+	struct sim_port *p = &s->port[port];
+
+	s->delivering = port;
+	p->pending = false;
+	p->masked = true;
+	write_fifo(s, port);
+	s->delivering = 0;
+}
+
+/* What a process that was killed had begun; twice is no harm. */
+static void finish_delivery(struct sim *s)
+{
+	if (!s->delivering)
+		return;
+	write_fifo(s, s->delivering);
+	s->delivering = 0;
+}
+
 static void raise_locked(struct sim *s, uint32_t port)
 {
 	struct sim_port *p = &s->port[port];
 
+	finish_delivery(s);
 	p->pending = true;
 	if (!p->masked)
 		deliver_locked(s, port);

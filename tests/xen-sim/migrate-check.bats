@@ -102,21 +102,22 @@ check() { # STATUS DOMAIN HOST REGEX...
 @test "P7 a resource that is down at the partner is refused in the words of both hosts" {
 	pair_with_guest
 	ctl 2 down r0
-	wait_for 20 frozen 1
+	wait_for 20 says 1 '.connection.state == "Connecting"'
 	check 11 vm-r0 dom0_2 'backend-ctl: r0 on dom0_1: not connected with dom0_2 \(.*' \
 		'backend-ctl: r0 on dom0_2: it is down; there: backend-ctl up r0'
 	ctl 2 up r0
 	wait_for 20 connected r0
+	wait_for 20 in_sync r0
 	check 0 vm-r0 dom0_2 'r0 .*can take it over'
 }
 
 @test "P7 on a cut link the migration is refused in the words of both hosts" {
 	pair_with_guest
 	cut_link
-	wait_for 10 says 1 '.connection.state == "Disconnected"'
-	wait_for 10 says 2 '.connection.state == "Disconnected"'
-	check 11 vm-r0 dom0_2 'backend-ctl: r0 on dom0_1: not connected with dom0_2 \(Disconnected.*' \
-		'backend-ctl: r0 on dom0_2: not connected with dom0_1 \(Disconnected.*'
+	wait_for 10 says 1 '.connection.state == "Connecting"'
+	wait_for 10 says 2 '.connection.state == "Connecting"'
+	check 11 vm-r0 dom0_2 'backend-ctl: r0 on dom0_1: not connected with dom0_2 \(Connecting.*' \
+		'backend-ctl: r0 on dom0_2: not connected with dom0_1 \(Connecting.*'
 	join_link
 	wait_for 20 connected r0
 	check 0 vm-r0 dom0_2 'r0 .*can take it over'
@@ -125,9 +126,9 @@ check() { # STATUS DOMAIN HOST REGEX...
 @test "P7 a partner without a daemon, without drbdx, or out of reach is refused in words" {
 	pair_with_guest
 	stop_daemon 2
-	wait_for 10 says 1 '.connection.state == "Disconnected"'
+	wait_for 10 says 1 '.connection.state == "Connecting"'
 	check 11 vm-r0 dom0_2 'backend-ctl: r0 on dom0_1: not connected with dom0_2 .*' \
-		'backend-ctl: dom0_2: backend-ctl status: drbdxd is not running .*systemctl start drbdxd'
+		'backend-ctl: dom0_2: backend-ctl status: drbdxd is not running .*.systemctl start drbdxd.'
 	daemon 2
 	wait_for 20 connected r0
 	rm "$T/host2/bin/backend-ctl"

@@ -5,57 +5,14 @@ load scenario.bash
 setup() { pair 1; }
 teardown() { teardown_scenario; }
 
-loaded() { # a guest under load
-	start_guest 1 5
-	guest 5 start mixed
-	wait_for 10 writing 5 50
-}
-
 disconnected() { says "$1" '.connection.state != "Connected"'; }
-
-@test "P1 a cut link freezes the guest without an error, and joining it resumes the guest" {
-	local ops
-	loaded
-	cut_link
-	wait_for 10 frozen 1 r0
-	says 1 '.frozen.reason | test("the partner dom0_2 is not connected")'
-	words_say 1 "guest's I/O is frozen for [0-9]+ s: the partner dom0_2 is not connected"
-	# Nothing more is answered, however long it lasts: the age of the freeze grows, the count of answers does not.
-	guest 5 status >/dev/null
-	ops=$(guest 5 status | guest_value ops)
-	wait_for 5 says 1 '.frozen.age_seconds >= 2'
-	guest 5 status >"$T/result"
-	[ "$(guest_value errors <"$T/result")" = 0 ]
-	[ "$(guest 5 status | guest_value ops)" -le $((ops + 64)) ]
-	[ "$(guest_value in_flight <"$T/result")" -gt 0 ]
-	join_link
-	wait_for 20 connected r0
-	wait_for 5 says 1 '.frozen == null'
-	progress 5 50
-	finish 5
-}
-
-@test "P1 no write is answered while the link is cut" {
-	local writes
-	start_guest 1 5
-	guest 5 write 20
-	cut_link
-	wait_for 10 disconnected 1
-	writes=$(ctl 1 status r0 --json | jq '.resources[0].counters.writes')
-	guest 5 start write
-	wait_for 5 says 1 '.frozen != null and .frozen.age_seconds >= 1'
-	says 1 ".counters.writes == $writes"
-	join_link
-	progress 5 20
-	finish 5
-}
 
 @test "P7 a link that is cut in one direction only is noticed, and mended without loss" {
 	local side
 	loaded
 	for side in 1 2; do
 		link down $side >/dev/null
-		wait_for 10 frozen 1 r0
+		wait_for 10 alone 1
 		join_link
 		wait_for 20 connected r0
 		progress 5 20
@@ -90,7 +47,7 @@ disconnected() { says "$1" '.connection.state != "Connected"'; }
 	for i in 1 2 3 4 5 6 7 8 9 10; do
 		cut_link
 		# Every second time it is back before anybody noticed.
-		[ $((i % 2)) = 0 ] || wait_for 10 frozen 1 r0
+		[ $((i % 2)) = 0 ] || wait_for 10 alone 1
 		join_link
 		wait_for 20 connected r0
 		progress 5 5
@@ -121,7 +78,7 @@ disconnected() { says "$1" '.connection.state != "Connected"'; }
 	finish 5
 }
 
-@test "P4 with different secrets the hosts do not connect, both say why, and no guest starts" {
+@test "P4 with different secrets the hosts do not connect, both say why, and no guest starts where the token is not" {
 	stop_daemon 2
 	sed -i 's/shared-secret.*/shared-secret "another secret";/' "$T/host2/etc/drbdx.d/r0.res"
 	daemon 2
@@ -129,7 +86,6 @@ disconnected() { says "$1" '.connection.state != "Connected"'; }
 	wait_for 10 says 2 '.connection.why | test("wrong secret")'
 	! connected r0
 	words_say 1 'wrong secret: the shared-secret of dom0_1 and of dom0_2 differ'
-	refused 1 5 'not connected .*secret'
 	refused 2 6 'not connected .*secret'
 	stop_daemon 2
 	cp "$T/host1/etc/drbdx.d/r0.res" "$T/host2/etc/drbdx.d/r0.res"

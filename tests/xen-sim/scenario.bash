@@ -5,8 +5,9 @@
 export TMPDIR=${TMPDIR:-/var/tmp} VOLUME_SIZE=${VOLUME_SIZE:-16M}
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$BATS_TEST_DIRNAME/lib.sh"
-# Each file's own teardown() would take the place of lib.sh's.
-eval "pair_down() $(declare -f teardown | tail -n +2)"
+# Each file's own teardown() would take the place of lib.sh's. In a shell of its own: it goes on whatever fails, and a test that takes a
+# pair down in its middle must not do so afterwards.
+eval "pair_down() ( $(declare -f teardown | tail -n +2) )"
 
 T=${T-}		# a file whose tests share a pair hands it on
 
@@ -30,10 +31,18 @@ pair() { # [RESOURCES]: two hosts, daemons, everything connected
 	done
 }
 
+# Two shipped daemons never break the protocol between them, whatever happens: a reconnection that nobody asked for fails a
+# test whose data are right.
+no_protocol_error() {
+	! grep -hs 'protocol error' "$T"/host?/log/drbdxd.log
+}
+
 teardown_scenario() {
-	local status=1
-	[ -n "${BATS_TEST_COMPLETED-}" ] && status=0
+	local status=0 broken=0
+	no_protocol_error || broken=1
+	[ -n "${BATS_TEST_COMPLETED-}" ] && [ $broken = 0 ] || status=1
 	apart pair_down $status
+	return $broken
 }
 
 start_guest() { # N DOMID [RES [OPTIONS...]]
@@ -79,7 +88,18 @@ guest_is_well() { # DOMID
 	guest "$1" stop >"$T/result" || { cat "$T/result"; return 1; }
 	guest "$1" verify >"$T/result" || { cat "$T/result"; return 1; }
 }
+# Nothing differs any more, and both hosts know that.
+in_sync() { # [RES]
+	connected "${1:-r0}" && on_both in_sync_on "${1:-r0}"
+}
+in_sync_on() {
+	says "$1" '.disk.state == "UpToDate" and .peer_disk.state == "UpToDate" and .resync == null and .out_of_sync.bytes == 0' "$2"
+}
+alone() { # N [RES]
+	says "$1" '.alone != null' "${2:-r0}"
+}
 volumes_agree() { # [RES]
+	wait_for 30 in_sync "${1:-r0}" || return 1
 	compare_volumes "${1:-r0}" || return 1
 	check_volumes "${1:-r0}" >"$T/result" || { cat "$T/result"; return 1; }
 }
@@ -89,6 +109,13 @@ finish() { # DOMID [RES]: load under way
 	volumes_agree "${2:-r0}"
 }
 
+# On host 1, domain 5.
+loaded() { # [LOAD]: a guest under load
+	start_guest 1 5
+	guest 5 start "${1:-mixed}"
+	wait_for 10 writing 5 50
+}
+
 # So many operations more than now.
 progress() { # DOMID OPERATIONS
 	local ops
@@ -96,13 +123,58 @@ progress() { # DOMID OPERATIONS
 	wait_for 20 writing "$1" $((ops + $2))
 }
 
-# --- live migration
+# --- how much differs, and how much is copied
 
-loaded_guest() { # on host 1, domain 5
-	start_guest 1 5
-	guest 5 start mixed
-	wait_for 10 writing 5 50
+# One write of an idle guest: these sectors, and nothing else.
+touch_sectors() { # KEY FIRST SECTORS
+	local all
+	all=$(($(guest "$1" status | guest_value sectors) - 2048))	# LOAD_SCRATCH
+	guest "$1" set range "$2:$3"
+	guest "$1" set size "$3"
+	guest "$1" write 1
+	guest "$1" set range "0:$all"
+	guest "$1" set size 0
 }
+out_of_sync_is() { # N KIB [RES]
+	says "$1" ".out_of_sync == {bytes: ($2 * 1024), certain: true}" "${3:-r0}"
+}
+value_of() { # N EXPRESSION [RES]: of the resource's status
+	ctl "$1" status "${3:-r0}" --json | jq ".resources[0] | $2"
+}
+# Bytes that resyncs have copied since both daemons were started; and those that they found to be the same by their digests.
+copied() { echo $(($(value_of 1 .counters.resynced_bytes "${1:-r0}") + $(value_of 2 .counters.resynced_bytes "${1:-r0}"))); }
+found_same() { echo $(($(value_of 1 .counters.found_same_bytes "${1:-r0}") + $(value_of 2 .counters.found_same_bytes "${1:-r0}"))); }
+
+# --- what the logs say of the connection
+
+logged() { # N REGEX: how often
+	grep -cE "$2" "$T/host$1/log/drbdxd.log" || true
+}
+meetings() { logged "$1" 'r0: connection SETTLING -> CONNECTED'; }
+# Not a word of a partner that was taken for dead, that refused, or whose connection was replaced.
+no_incident() {
+	! grep -nE 'protocol error|nothing heard of|not finished within|refused: |replaced by|reset by|split brain|cannot' "$T"/host?/log/drbdxd.log
+}
+
+# --- faults
+
+packet() { # NAME: its number on the wire
+	awk -F' *[|] *' -v name="$1" '$3 == name && $2 + 0 { print $2; found = 1; exit } END { exit !found }' "$TOP/docs/PROTOCOL.md"
+}
+# The link goes down when host N sends this packet, which is lost.
+cut_at() { # N PACKET
+	link down-at "$1" "$(packet "$2")" >/dev/null
+}
+link_is_cut() { link status | grep -q '"cut":\[true,true\]'; }
+disconnected() { says "$1" '.connection.state != "Connected"'; }
+
+# The disk of r0 on host N fails reads, writes or flushes: all, or those that touch these sectors.
+disk_fails() { # N read|write|flush [SECTOR SECTORS]
+	echo "$2 r0.img ${*:3}" >>"$T/host$1/faults"
+}
+disk_heals() { rm -f "$T/host$1/faults"; }
+
+# --- live migration
 
 # Its copy runs at the destination, and has not asked for anything yet.
 handed_over_unused() {

@@ -6,6 +6,8 @@
  * promise, and the errors they give, is as in Xen 4.17 and Linux' gntdev and evtchn drivers; where
  * DRBDX_XEN_SIM is not set they fail like a host without /dev/xen.
  *
+ * A daemon may be told to die in one of these calls (death.c), and its disks to fail (faults.c).
+ *
  * Not modelled: dma-buf, the notification of a mapping when the process that made it is killed (only on unmap
  * and close).
  */
@@ -32,6 +34,7 @@
 #include <xenforeignmemory.h>
 #include <xengnttab.h>
 
+#include "death.h"
 #include "standin.h"
 
 #define DOM0 0
@@ -168,6 +171,7 @@ static void *map_refs(xengnttab_handle *h, uint32_t count, const uint32_t *domid
 
 	if (!m)
 		return NULL;
+	die_before("map");
 	for (uint32_t i = 0; i < count && rc == 0; i++)
 		rc = map_page(m, i, domids[i * (uint32_t)domid_step], refs[i], prot);
 	if (rc < 0) {
@@ -183,6 +187,7 @@ static void *map_refs(xengnttab_handle *h, uint32_t count, const uint32_t *domid
 	h->mapped += count;
 	pthread_mutex_unlock(&h->lock);
 	sim_machine()->stats.maps += count;
+	die_after("map");
 	return m->addr;
 }
 
@@ -313,6 +318,7 @@ int xengnttab_grant_copy(xengnttab_handle *h, uint32_t count, xengnttab_grant_co
 	struct sim *s = sim_machine();
 
 	(void)h;
+	die_before("copy");
 	pthread_once(&copy_pin_once, copy_pin_key_create);
 	pthread_setspecific(copy_pin_key, s);
 	if (copy_pin_machine != s)
@@ -328,6 +334,7 @@ int xengnttab_grant_copy(xengnttab_handle *h, uint32_t count, xengnttab_grant_co
 			copy_one(&segs[i]);
 	}
 	s->stats.copies += count;
+	die_after("copy");
 	return 0;
 }
 
@@ -421,7 +428,12 @@ static int evtchn_result(int rc)
 
 int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port)
 {
-	return evtchn_result(sim_evtchn_send(&h->ev, port));
+	int rc;
+
+	die_before("notify");
+	rc = sim_evtchn_send(&h->ev, port);
+	die_after("notify");
+	return evtchn_result(rc);
 }
 
 xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *h, uint32_t domid)
@@ -432,7 +444,12 @@ xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *h, uint3
 xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid,
 						     evtchn_port_t remote)
 {
-	return evtchn_result(sim_evtchn_bind(&h->ev, (uint16_t)domid, remote));
+	int rc;
+
+	die_before("bind");
+	rc = sim_evtchn_bind(&h->ev, (uint16_t)domid, remote);
+	die_after("bind");
+	return evtchn_result(rc);
 }
 
 xenevtchn_port_or_error_t xenevtchn_bind_virq(xenevtchn_handle *h, unsigned int virq)
@@ -459,7 +476,12 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *h)
 
 int xenevtchn_unmask(xenevtchn_handle *h, evtchn_port_t port)
 {
-	return evtchn_result(sim_evtchn_unmask(&h->ev, port));
+	int rc;
+
+	die_before("unmask");
+	rc = sim_evtchn_unmask(&h->ev, port);
+	die_after("unmask");
+	return evtchn_result(rc);
 }
 
 int xenevtchn_restrict(xenevtchn_handle *h, domid_t domid)

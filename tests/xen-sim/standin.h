@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define SIM_ENV		"DRBDX_XEN_SIM"
-#define SIM_MAGIC	0x73696d33u
+#define SIM_MAGIC	0x73696d34u
 #define SIM_PAGE	4096u
 #define SIM_DOMAINS	64u
 #define SIM_PORTS	1024u
@@ -87,6 +87,7 @@ struct sim {
 	uint32_t magic, size;
 	pthread_mutex_t lock;
 	uint32_t next_gen, next_port;
+	_Atomic uint32_t delivering;	/* a port whose delivery has begun, 0: none */
 	_Atomic uint32_t pins_high;	/* no pin at or above it was ever used */
 	struct sim_domain domain[SIM_DOMAINS];
 	struct sim_port port[SIM_PORTS]; /* port 0 is never used; numbers are unique over all domains */

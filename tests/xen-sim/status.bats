@@ -22,7 +22,7 @@ edit() { # SED-SCRIPT [N]
 @test "P7 status as text is a table with what is wrong in words below" {
 	both
 	ctl 1 status >"$T/words"
-	head -n 1 "$T/words" | grep -qE '^RESOURCE +ROLE +CONNECTION +DISK +PEER DISK +EPOCH +IN FLIGHT +GUEST'
+	head -n 1 "$T/words" | grep -qE '^RESOURCE +ROLE +CONNECTION +DISK +PEER DISK +RESYNC +EPOCH +IN FLIGHT +GUEST'
 	grep -qE '^r0 +Secondary +Connected +UpToDate +UpToDate' "$T/words"
 	[ "$(wc -l <"$T/words")" = 3 ]
 	start_guest 1 5 r1
@@ -36,10 +36,10 @@ edit() { # SED-SCRIPT [N]
 	start_guest 1 5 r0
 	guest 5 write 20
 	ctl 1 status --json >"$T/json"
-	jq -e '.schema == 1 and .host == "dom0_1" and (.resources | length) == 2 and .xenstored_problem == null' "$T/json"
+	jq -e '.schema == 2 and .host == "dom0_1" and (.resources | length) == 2 and .xenstored_problem == null' "$T/json"
 	jq -e '.resources[0] | has("name") and has("minor") and has("up") and has("config_refused") and has("role") and has("peer_role") and
 		has("connection") and has("disk") and has("peer_disk") and has("token") and has("generations") and has("superblock_flags") and
-		has("guest") and has("frozen") and has("refused") and has("in_flight") and has("counters") and has("devices")' "$T/json"
+		has("guest") and has("frozen") and has("refused") and has("in_flight") and has("counters") and has("devices") and has("resync") and has("out_of_sync") and has("alone")' "$T/json"
 	jq -e '.resources[0] | .role == "Primary" and .peer_role == "Secondary" and .guest.attachment == "Active" and .counters.writes == 20 and
 		.disk.size_bytes == 16777216 and .peer_disk.state == "UpToDate" and (.superblock_flags | index("in_use"))' "$T/json"
 	jq -e '.resources[0].devices[0] | .path == "backend/vbd/5/51714" and .domid == 5 and .ring and .backend_state == "Connected"' "$T/json"
@@ -62,7 +62,10 @@ edit() { # SED-SCRIPT [N]
 	[ "$(code down nosuch)" = 10 ]
 	[ "$(code create-md --assume-clean r0)" = 11 ]
 	grep -q 'it is up' "$T/out"
-	[ "$(code create-md r0)" = 11 ]
+	[ "$(code wipe-md r0)" = 11 ]
+	[ "$(code dump-md r0)" = 11 ]
+	[ "$(code dump-md --force r0)" = 0 ]
+	[ "$(code show-gi r0)" = 0 ]
 	[ "$(code down r0)" = 0 ]
 	[ "$(code down r0)" = 0 ]
 	[ "$(code up r0)" = 0 ]
@@ -149,12 +152,9 @@ edit() { # SED-SCRIPT [N]
 	guest 5 write 20
 }
 
-@test "P4 create-md is refused where something is, and writes nothing without --assume-clean" {
+@test "P4 create-md is refused where something is" {
 	local before
 	before=$(sha256sum <"$T/host1/meta.img")
-	run ctl 1 create-md r0
-	[ "$status" = 11 ]
-	[[ "$output" == *"nothing was written"* ]]
 	run ctl 1 create-md --assume-clean r0
 	echo "$output"
 	[ "$status" = 11 ]
@@ -187,8 +187,8 @@ edit() { # SED-SCRIPT [N]
 	daemon 1
 	daemon 2
 	wait_for 20 connected r1
-	wait_for 10 words_say 1 'r0: .*volumes have different sizes'
-	wait_for 10 words_say 2 'r0: .*volumes have different sizes'
+	wait_for 10 words_say 1 'r0: .*volumes were declared identical, but have different sizes'
+	wait_for 10 words_say 2 'r0: .*volumes were declared identical, but have different sizes'
 	ctl 2 down r0
 	truncate -s 16M "$T/host2/r0.img"
 	ctl 2 up r0

@@ -2,7 +2,7 @@
 # Xen without a hypervisor: included by the top Makefile. Built without sanitizers: they stand in for the system.
 XEN_SIM_OUT := $(B)/tests/xen-sim
 XEN_SIM_CFLAGS := -std=gnu11 -O2 -g $(WARNINGS) -pthread
-XEN_SIM_PROGRAMS := $(addprefix $(XEN_SIM_OUT)/,libxen-standin.so blkfront-sim cable roundtrip selftest-backend)
+XEN_SIM_PROGRAMS := $(addprefix $(XEN_SIM_OUT)/,libxen-standin.so blkfront-sim cable hanging-disk roundtrip selftest-backend)
 BLKFRONT_SIM_SRC := $(addprefix tests/xen-sim/,blkfront-sim.c frontend.c hostile.c load.c machine.c model.c \
 	move.c toolstack.c)
 XEN_SIM_HEADERS := $(wildcard tests/xen-sim/*.h)
@@ -16,10 +16,13 @@ define xen_sim_link
 	$(Q)$(CC) $(XEN_SIM_CFLAGS) -o $@ $(filter %.c,$^)
 endef
 
-$(XEN_SIM_OUT)/libxen-standin.so: $(addprefix tests/xen-sim/,standin.c machine.c) $(XEN_SIM_HEADERS)
+$(XEN_SIM_OUT)/libxen-standin.so: $(addprefix tests/xen-sim/,standin.c faults.c death.c machine.c) $(XEN_SIM_HEADERS)
 	$(xen_sim_link) -fPIC -shared -ldl
 
 $(XEN_SIM_OUT)/cable: tests/xen-sim/cable.c
+	$(xen_sim_link)
+
+$(XEN_SIM_OUT)/hanging-disk: tests/xen-sim/hanging-disk.c
 	$(xen_sim_link)
 
 $(XEN_SIM_OUT)/blkfront-sim: $(BLKFRONT_SIM_SRC) $(XEN_SIM_HEADERS)

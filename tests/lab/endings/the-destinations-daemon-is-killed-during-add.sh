@@ -7,10 +7,9 @@
 . "$(dirname "$0")/../migration.sh"
 
 start_writing_guest "$one_disk"
-hold_text='ready, send binary domain data' begin_migration 1 2 g1
+begin_migration suspended 1 2 g1
 on 2 'kill -STOP $(cat /run/lab-drbdxd.pid)'
-release_stream 1
-wait_for 2 120 'pgrep -f "block-drbdx add"'
+add_waits 2
 on 2 '/lab/daemon kill'
 end_migration
 guest_runs_on 1 g1 || fail "the guest does not run at its source"

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../migration.sh"
 
 start_writing_guest "$one_disk"
-begin_migration 1 2 g1
+begin_migration reserved 1 2 g1
 on 2 'pkill -KILL -f "xl migrate-receive"'
 cut_stream 1
 end_migration

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# every run
 # The lab itself: behind the write-back cache a write is on the disk only once it was flushed. Without this a power cut proves
 # nothing.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
@@ -16,6 +17,8 @@ block_in_file() # BLOCK: its first letter, or nothing
 }
 
 file=$(lab disk-image 1 my-domu-disk)
+on 1 'blkdiscard -z -f /dev/vg0/my-domu-disk && sync /dev/vg0/my-domu-disk' # what an earlier scenario left, through the cache
+[ "$(block_in_file 200)" = '' ] || fail "what was flushed is not on the disk"
 write_block 100 A conv=fsync
 write_block 200 B
 [ "$(on 1 'dd if=/dev/vg0/my-domu-disk bs=4096 skip=200 count=1 iflag=direct status=none | head -c 1')" = B ] ||

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# every run
 # needs: drbdx
 # A guest that writes all the time is migrated to dom0_2 and back: no I/O error, ext4 and its log intact, the replicas the same.
 # shellcheck source-path=SCRIPTDIR source=../migration.sh

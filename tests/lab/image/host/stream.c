@@ -33,6 +33,7 @@
 struct hold {
 	char text[256]; /* empty: none */
 	bool after;
+	int connection;
 };
 
 struct direction {
@@ -173,11 +174,22 @@ static struct hold read_hold(void)
 	return hold;
 }
 
-static void wait_for_release(void)
+/* Whoever kills the process while it is held breaks the connection, instead of ending it: as with ssh, xl at the
+ * other side cannot say anything any more, and leaves its copy of the guest behind. */
+static void break_when_killed(int connection, bool on)
+{
+	struct linger linger = { .l_onoff = on };
+
+	if (setsockopt(connection, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
+		die("setsockopt");
+}
+
+static void wait_for_release(int connection)
 {
 	FILE *held = fopen("/run/lab/held.new", "we");
 	int fd;
 
+	break_when_killed(connection, true);
 	if (!held || fprintf(held, "%d\n", (int)getpid()) < 0 || fclose(held) != 0 ||
 	    rename("/run/lab/held.new", "/run/lab/held") < 0)
 		die("/run/lab/held");
@@ -185,6 +197,7 @@ static void wait_for_release(void)
 	if (fd < 0)
 		die("/run/lab/release");
 	close(fd);
+	break_when_killed(connection, false);
 	unlink("/run/lab/held");
 }
 
@@ -236,7 +249,7 @@ static void send_some(struct direction *d, struct hold *hold)
 	memmove(d->buffer, d->buffer + r, d->len);
 	if (!reached || (size_t)r < len)
 		return;
-	wait_for_release();
+	wait_for_release(hold->connection);
 	hold->text[0] = '\0';
 }
 
@@ -275,6 +288,7 @@ static void call(const char *host, char **command)
 	struct hold hold = read_hold();
 	int fd = connect_to(host);
 
+	hold.connection = fd;
 	send_command(fd, command);
 	in->from = out->to = fd;
 	in->to = STDOUT_FILENO;
