@@ -14,7 +14,7 @@
 #include "backend/log.h"
 
 #define RECORD_PATH "/run/drbdx/minor-%u.attachment"
-#define RECORD_VERSION 3 /* the first that was released: a later one goes on reading it */
+#define RECORD_VERSION 3 /* the first that was released. A later one goes on reading it: docs/RESTART.md, section 8 */
 
 static void path_of(unsigned int minor, const char *suffix, char *out, size_t size)
 {
@@ -39,7 +39,7 @@ static int scan(FILE *f, struct attachment_record *a)
 	return 0;
 }
 
-int attachment_read(unsigned int minor, struct attachment_record *out)
+int attachment_look(unsigned int minor, struct attachment_record *out, char *why, size_t why_size)
 {
 	char path[64];
 	FILE *f;
@@ -48,12 +48,23 @@ int attachment_read(unsigned int minor, struct attachment_record *out)
 	memset(out, 0, sizeof(*out));
 	path_of(minor, "", path, sizeof(path));
 	f = fopen(path, "re");
-	if (!f)
-		return -errno;
-	rc = scan(f, out);
-	fclose(f);
-	if (rc)
-		log_warn(NULL, "%s is not a record that this drbdxd knows (version %d): ignored", path, RECORD_VERSION);
+	rc = f ? scan(f, out) : -errno;
+	if (f)
+		fclose(f);
+	if (rc == -EINVAL)
+		snprintf(why, why_size, "%s is not a record that this drbdxd knows (version %d)", path, RECORD_VERSION);
+	else if (rc)
+		snprintf(why, why_size, "%s: %s", path, strerror(-rc));
+	return rc;
+}
+
+int attachment_read(unsigned int minor, struct attachment_record *out)
+{
+	char why[160];
+	int rc = attachment_look(minor, out, why, sizeof(why));
+
+	if (rc == -EINVAL)
+		log_warn(NULL, "%s: ignored", why);
 	return rc;
 }
 

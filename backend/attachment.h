@@ -13,6 +13,8 @@
 
 #include "backend/replicate.h"
 
+#define ATTACHMENT_PATTERN "/run/drbdx/minor-*.attachment"
+
 struct attachment_record {
 	uint32_t domid; /* 0: no guest is attached; of `core` only what attachment_of_host() keeps counts */
 	struct attachment core;
@@ -23,6 +25,8 @@ struct attachment_record {
 /* `minor` is the resource's, unique on this host. Read: 0, -ENOENT, or -EINVAL for a file that is not ours
  * (logged). A record that cannot be written is logged and is not there: the guest has to be started anew. */
 int attachment_read(unsigned int minor, struct attachment_record *out);
+/* The same without a log, with words. */
+int attachment_look(unsigned int minor, struct attachment_record *out, char *why, size_t why_size);
 void attachment_write(unsigned int minor, const struct attachment_record *record);
 /* The guest is gone; what is not of an attachment stays. */
 void attachment_forget(unsigned int minor, const struct attachment *core);

@@ -37,9 +37,13 @@
 #include "backend/control_status.h"
 #include "backend/daemon.h"
 #include "backend/log.h"
+#include "backend/upgrade.h"
 
 #define CLIENTS 32u
 #define LINE_MAX_BYTES 65536u
+#ifndef DRBDX_VERSION
+#define DRBDX_VERSION "0.1.0"
+#endif
 #define PATH_MAX_BYTES 128u	/* of "backend/vbd/D/V" */
 
 struct client;
@@ -49,11 +53,15 @@ struct exchange {		   /* a request that is being answered later */
 	struct client *client;	   /* NULL: the client has left */
 	char path[PATH_MAX_BYTES]; /* add: the device */
 	json_t *document;	   /* status: what is there so far */
-	size_t waiting;		   /* status: resources that have not answered, plus one while they are being asked */
+	size_t waiting; /* status, upgrade: resources that have not answered, plus one while they are being asked */
+	bool prepare;	/* upgrade: may it be, and what would be executed? */
+	char *refused;	/* upgrade: the first reason against it */
 	LIST_ENTRY(exchange) link;
 };
 
 struct status_part { struct exchange *exchange; json_t *entry; };
+/* upgrade; the name is a copy: the configuration may be read anew meanwhile */
+struct upgrade_part { struct exchange *exchange; char name[METADATA_NAME_MAX + 1]; };
 
 struct client {
 	int fd;				/* -1: the place is free */
@@ -71,6 +79,9 @@ struct control {
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct daemon_state *daemon;
 	struct devices *devices;
+	const struct upgrade *upgrade;	/* NULL: no upgrade */
+	control_begin_fn *upgrade_begin;
+	void *upgrade_ctx;
 	struct client clients[CLIENTS];
 	LIST_HEAD(, exchange) exchanges;
 };
@@ -195,6 +206,7 @@ static void exchange_reply(struct exchange *x, json_t *reply)
 	if (ctl)
 		LIST_REMOVE(x, link);
 	json_decref(x->document);
+	free(x->refused);
 	free(x);
 	if (!c) {
 		json_decref(reply);
@@ -520,11 +532,123 @@ static void verb_remove(struct control *ctl, struct client *c, json_t *request)
 		device_remove(ctl->devices, path, plain_replied, x);
 }
 
+/* ---- upgrade ---- */
+
+static void upgrade_refuse(struct exchange *x, const char *name, const char *words)
+{
+	if (!x->refused && asprintf(&x->refused, "%s%s%s", name, *name ? ": " : "", words) < 0)
+		x->refused = NULL;
+}
+
+/* Nothing is in the way. */
+static json_t *upgrade_go(struct control *ctl, bool prepare)
+{
+	const struct upgrade *u = ctl->upgrade;
+	char why[RESOURCE_TEXT] = "";
+
+	if (prepare)
+		return json_pack("{s:b, s:o, s:o, s:s}", "ok", 1, "program", control_text(u->program), "config", control_text(u->config),
+				 "version", DRBDX_VERSION);
+	return outcome(ctl->upgrade_begin(ctl->upgrade_ctx, why, sizeof(why)), why);
+}
+
+static void upgrade_one_less(struct exchange *x)
+{
+	if (--x->waiting)
+		return;
+	if (x->refused)
+		exchange_reply(x, failure("refused", x->refused));
+	else if (x->control && x->client)
+		exchange_reply(x, upgrade_go(x->control, x->prepare));
+	else
+		exchange_reply(x, NULL); /* whoever asked is gone, and would not see what became of it */
+}
+
+static void upgrade_looked(void *ctx, const struct resource_status *status)
+{
+	struct upgrade_part *part = ctx;
+	struct exchange *x = part->exchange;
+	char why[RESOURCE_TEXT];
+
+	if (!status)
+		upgrade_refuse(x, part->name, "drbdxd is out of memory");
+	else if (upgrade_allowed(status, why, sizeof(why)))
+		upgrade_refuse(x, part->name, why);
+	free(part);
+	upgrade_one_less(x);
+}
+
+static void upgrade_ask(struct exchange *x, const struct config_resource *cfg, struct resource *running)
+{
+	struct upgrade_part *part = malloc(sizeof(*part));
+
+	if (!part) {
+		upgrade_refuse(x, cfg->name, "drbdxd is out of memory");
+		return;
+	}
+	part->exchange = x;
+	strlcpy(part->name, cfg->name, sizeof(part->name));
+	x->waiting++;
+	resource_status(running, upgrade_looked, part);
+}
+
+/* Is a block-drbdx at work? Its connection would be lost, and with it the guest's disk. */
+static bool somebody_adds(const struct control *ctl)
+{
+	const struct exchange *x;
+
+	for (size_t i = 0; i < CLIENTS; i++)
+		if (ctl->clients[i].fd >= 0 && ctl->clients[i].granted[0])
+			return true;
+	LIST_FOREACH(x, &ctl->exchanges, link)
+		if (x->path[0])
+			return true;
+	return false;
+}
+
+static void verb_upgrade(struct control *ctl, struct client *c, json_t *request)
+{
+	const struct config_resource *cfg;
+	struct resource *running;
+	char why[RESOURCE_TEXT];
+	struct exchange *x;
+
+	if (!ctl->upgrade) {
+		client_reply(c, failure("failed", "this daemon does not know from which file it was started: 'systemctl restart drbdxd' instead"));
+		return;
+	}
+	if (upgrade_program(ctl->upgrade, why, sizeof(why))) {
+		client_reply(c, failure("refused", why));
+		return;
+	}
+	x = exchange_new(ctl, c);
+	if (!x)
+		return;
+	x->prepare = json_is_true(json_object_get(request, "prepare"));
+	x->waiting = 1;
+	if (somebody_adds(ctl))
+		upgrade_refuse(x, "", "a guest's disk is just being given to it (xl create, or a migration): wait until that has ended");
+	if (devices_problem(ctl->devices))
+		upgrade_refuse(x, "", "xenstored does not answer, and the new program would not find the guests: wait until it does");
+	for (size_t i = 0; (cfg = daemon_each(ctl->daemon, i, &running)); i++)
+		if (running)
+			upgrade_ask(x, cfg, running);
+	upgrade_one_less(x);
+}
+
+void control_set_upgrade(struct control *ctl, const struct upgrade *upgrade, control_begin_fn *begin, void *ctx)
+{
+	ctl->upgrade = upgrade;
+	ctl->upgrade_begin = begin;
+	ctl->upgrade_ctx = ctx;
+}
+
 static const struct verb {
 	const char *name;
 	void (*run)(struct control *ctl, struct client *c, json_t *request);
 } verbs[] = {
 	{ "status", verb_status }, { "up", verb_up }, { "down", verb_down }, { "attach", verb_attach },
+	{ "upgrade", verb_upgrade },
 	{ "add", verb_add }, { "add-done", verb_add_done }, { "remove", verb_remove },
 };
 
@@ -547,7 +671,7 @@ static void handle_request(struct control *ctl, struct client *c, json_t *reques
 		return;
 	}
 	client_reply(c, failure("usage",
-				"unknown verb; this daemon knows status, up, down, attach, detach, primary, outdate, invalidate, "
+				"unknown verb; this daemon knows status, up, down, upgrade, attach, detach, primary, outdate, invalidate, "
 				"invalidate-remote, new-current-uuid, connect, suspend-io, resume-io, pause-sync, resume-sync, add, add-done, "
 				"remove"));
 }

@@ -36,6 +36,8 @@ struct daemon_state {
 	struct mailbox *control;
 	struct held_config *current;
 	bool ending; /* daemon_stop_all() was called: nothing is started any more */
+	enum resource_stop ends_as;
+	bool left_behind;
 	TAILQ_HEAD(, running) running;
 };
 
@@ -327,8 +329,10 @@ static void stopped(void *ctx, int rc, const char *why)
 	if (rc) {
 		s.run->stopping = false;
 		if (s.d->ending) /* a `down` was refused while the daemon began to stop */
-			stop(s.d, s.run, RESOURCE_END, nobody, NULL);
+			stop(s.d, s.run, s.d->ends_as, nobody, NULL);
 	} else {
+		if (s.kind != RESOURCE_DOWN) /* otherwise it is freed */
+			s.d->left_behind |= resource_left_behind(s.run->resource);
 		TAILQ_REMOVE(&s.d->running, s.run, link);
 		config_put(s.run->from);
 		free(s.run);
@@ -463,18 +467,24 @@ void daemon_order_resyncs(struct daemon_state *d)
 	free(all);
 }
 
-size_t daemon_stop_all(struct daemon_state *d, resource_reply_fn *reply, void *ctx)
+size_t daemon_stop_all(struct daemon_state *d, enum resource_stop kind, resource_reply_fn *reply, void *ctx)
 {
 	struct running *run, *next;
 	size_t n = 0;
 
 	d->ending = true;
+	d->ends_as = kind;
 	TAILQ_FOREACH_SAFE(run, &d->running, link, next) {
 		n++;
 		if (!run->stopping)
-			stop(d, run, RESOURCE_END, reply, ctx);
+			stop(d, run, kind, reply, ctx);
 	}
 	return n;
+}
+
+bool daemon_left_behind(const struct daemon_state *d)
+{
+	return d->left_behind;
 }
 
 bool daemon_idle(const struct daemon_state *d)

@@ -347,7 +347,8 @@ void handlers_dispatch(struct handlers *h, uint64_t now_ms)
 
 /* ---- birth and end ---- */
 
-/* *fd: our end of the socket. The helper is init's child: it may outlive this program, and nobody here waits for it. */
+/* *fd: our end of the socket. The helper is init's child: it may outlive this program, whose process goes on with a newer one
+ * (upgrade.c) that would not know whom to wait for. */
 static int fork_helper(int *fd)
 {
 	int pair[2], rc = 0, status = 0;

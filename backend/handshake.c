@@ -465,6 +465,9 @@ void handshake_lost(struct replicate *r, const char *why)
 	snprintf(r->why, sizeof(r->why), "%s", why);
 	if (r->ready_sent)
 		r->back_ms = r->now_ms + BACK_WITHIN_MS;
+	if (r->peer_back_ms && r->alone_ms < r->now_ms + r->peer_back_ms)
+		r->alone_ms = r->now_ms + r->peer_back_ms;
+	r->peer_back_ms = 0;
 	r->peer_current = r->ready_sent = r->ready_received = r->reconnecting = false;
 	r->target_asked = r->target_allowed = r->awaits_winner = false;
 	if (r->connection == CONNECTION_CONNECTED) {
@@ -473,6 +476,15 @@ void handshake_lost(struct replicate *r, const char *why)
 	}
 	r->step_version[STEP_READY] = r->step_version[STEP_PAIR] = 0;
 	connection_event(r, EVENT_LOST);
+}
+
+void replicate_partner_restarts(struct replicate *r, uint32_t within_ms, uint64_t now_ms)
+{
+	r->now_ms = now_ms;
+	if (r->connection != CONNECTION_CONNECTED)
+		return;
+	say(r, "another program takes the place of drbdxd on %s: it is waited for for %u ms", r->cfg.peer_host, within_ms);
+	r->peer_back_ms = within_ms;
 }
 
 void handshake_guest_gone(struct replicate *r)

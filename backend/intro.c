@@ -42,7 +42,7 @@ int intro_check(const struct intro_self *self, const struct packet_intro *peer, 
 	if (*version < self->version_min || *version < peer->version_min)
 		return refuse(why, why_size,
 			      "%s speaks versions %u to %u of the protocol, %s %u to %u, so the two cannot talk: install the newer drbdx "
-			      "on %s, too, and run 'systemctl restart drbdxd' there",
+			      "on %s, too, and run 'backend-ctl upgrade' there",
 			      self->host, self->version_min, self->version_max, peer->host, peer->version_min, peer->version_max,
 			      self->version_max < peer->version_min ? self->host : peer->host);
 	if (strcmp(self->resource, peer->resource))

@@ -31,6 +31,7 @@
 #include "backend/log.h"
 #include "backend/loop.h"
 #include "backend/mailbox.h"
+#include "backend/upgrade.h"
 
 #ifndef DRBDX_VERSION
 #define DRBDX_VERSION "unknown"
@@ -44,7 +45,7 @@
 
 struct options {
 	const char *config, *socket;
-	bool debug;
+	bool debug, check;
 };
 
 struct control_thread {
@@ -54,7 +55,8 @@ struct control_thread {
 	struct control *control;
 	struct handlers *handlers;
 	int signals;
-	bool stopping;
+	bool stopping, upgrading; /* upgrading: when everything has stopped, another program goes on */
+	struct upgrade upgrade;
 };
 
 static uint64_t monotonic_ms(void)
@@ -72,6 +74,8 @@ static void usage(FILE *out)
 	      "  -d, --debug        say more\n"
 	      "  -c, --config FILE  configuration (default " DAEMON_CONFIG ")\n"
 	      "  -s, --socket PATH  control socket (default " CONTROL_SOCKET ")\n"
+	      "      --check        say what would keep this program from going on where the running one is, and exit:\n"
+	      "                     0 nothing, 1 what was printed\n"
 	      "      --handlers     run handlers for the daemon that is connected to standard input\n"
 	      "                     (drbdx-handlers@.service)\n"
 	      "  -V, --version      print the version\n"
@@ -87,13 +91,14 @@ static struct options parse_options(int argc, char **argv)
 		{ "debug", no_argument, NULL, 'd' },
 		{ "config", required_argument, NULL, 'c' },
 		{ "socket", required_argument, NULL, 's' },
+		{ "check", no_argument, NULL, 'C' },
 		{ "handlers", no_argument, NULL, 'H' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	/* clang-format on */
-	struct options o = { DAEMON_CONFIG, CONTROL_SOCKET, false };
+	struct options o = { DAEMON_CONFIG, CONTROL_SOCKET, false, false };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "fdc:s:Vh", longs, NULL)) != -1) {
@@ -108,6 +113,9 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case 's':
 			o.socket = optarg;
+			break;
+		case 'C':
+			o.check = true;
 			break;
 		case 'H':
 			handler_helper_run(STDIN_FILENO);
@@ -214,7 +222,10 @@ static struct resource *find_resource(void *ctx, const char *name)
 	return daemon_find(ctx, name);
 }
 
-static int start(struct control_thread *t, const struct options *o)
+/* Everything that could be in the way has been looked at. */
+static int begin_upgrade(void *ctx, char *why, size_t why_size);
+
+static int start(struct control_thread *t, const struct options *o, char **argv)
 {
 	char host[65] = "", why[RESOURCE_TEXT] = "";
 	int rc;
@@ -250,6 +261,8 @@ static int start(struct control_thread *t, const struct options *o)
 		log_error(NULL, "drbdxd cannot start: %s", why[0] ? why : strerror(-rc));
 		return rc;
 	}
+	if (!upgrade_init(&t->upgrade, argv, o->config))
+		control_set_upgrade(t->control, &t->upgrade, begin_upgrade, t);
 	notify("READY=1");
 	log_notice(NULL, "drbdxd " DRBDX_VERSION " serves the resources of host %s", host);
 	return 0;
@@ -268,12 +281,30 @@ static void on_signal(struct control_thread *t)
 {
 	struct signalfd_siginfo info;
 
-	if (read(t->signals, &info, sizeof(info)) != (ssize_t)sizeof(info) || t->stopping)
+	if (read(t->signals, &info, sizeof(info)) != (ssize_t)sizeof(info) || (t->stopping && !t->upgrading))
 		return;
-	log_notice(NULL, "stopping (%s)", strsignal((int)info.ssi_signo));
+	log_notice(NULL, "stopping (%s)%s", strsignal((int)info.ssi_signo), t->upgrading ? ": no other program goes on" : "");
 	notify("STOPPING=1");
+	t->upgrading = false;
+	if (t->stopping)
+		return;
 	t->stopping = true;
-	daemon_stop_all(t->daemon, on_stopped, t);
+	daemon_stop_all(t->daemon, RESOURCE_END, on_stopped, t);
+}
+
+static int begin_upgrade(void *ctx, char *why, size_t why_size)
+{
+	struct control_thread *t = ctx;
+
+	if (t->stopping) {
+		snprintf(why, why_size, t->upgrading ? "it is being upgraded already" : "drbdxd is being stopped");
+		return -ESHUTDOWN;
+	}
+	log_notice(NULL, "upgrade: drbdxd " DRBDX_VERSION " finishes what is unanswered, then %s goes on", t->upgrade.program);
+	notify("RELOADING=1");
+	t->stopping = t->upgrading = true;
+	daemon_stop_all(t->daemon, RESOURCE_REPLACE, on_stopped, t);
+	return 0;
 }
 
 static int poll_timeout(const struct control_thread *t)
@@ -326,23 +357,42 @@ static void run_once(struct control_thread *t)
 	daemon_order_resyncs(t->daemon);
 }
 
+/* --check */
+static int check(const struct options *o)
+{
+	char host[65] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	return upgrade_check(o->config, host, stderr) ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct control_thread t = { .signals = -1 };
 	struct options o = parse_options(argc, argv);
+	bool hangs;
 
 	if (o.debug)
 		log_set_level(LOG_DEBUG);
-	if (start(&t, &o))
+	if (o.check)
+		return check(&o);
+	if (start(&t, &o, argv))
 		return 1;
 	while (!t.stopping || !daemon_idle(t.daemon))
 		run_once(&t);
+	hangs = daemon_left_behind(t.daemon);
 	control_free(t.control);
 	devices_free(t.devices);
 	daemon_free(t.daemon);
 	mailbox_free(t.mailbox);
 	handlers_stop(t.handlers);
+	if (t.upgrading && !hangs) {
+		upgrade_exec(&t.upgrade);
+		return 1; /* the service manager tries it again */
+	}
+	if (t.upgrading) /* exec would wait for the threads that wait for the disk */
+		log_error(NULL, "a disk hangs, so that this process has to end before another one can start: where no service manager does that, start drbdxd");
 	log_notice(NULL, "drbdxd has stopped");
 	close(instance_lock);
-	return 0;
+	return t.upgrading ? 1 : 0;
 }

@@ -171,7 +171,14 @@ static void on_problem(void *ctx, const char *why)
 	replicate_link_problem(r->core, why, now(r));
 }
 
-static const struct transport_ops transport_ops = { on_connected, on_packet, on_disconnected, on_problem };
+static void on_restarts(void *ctx, uint32_t within_ms)
+{
+	struct resource *r = ctx;
+
+	replicate_partner_restarts(r->core, within_ms, now(r));
+}
+
+static const struct transport_ops transport_ops = { on_connected, on_packet, on_disconnected, on_problem, on_restarts };
 
 /* ---- the core ---- */
 
@@ -408,7 +415,7 @@ void owner_stop(struct resource *r, struct call *call)
 	r->stop_deadline_ms = now(r) + STOP_TIMEOUT_MS;
 	r->connect_call = NULL;
 	call_answer(connect, -ESHUTDOWN, "drbdxd is being stopped: its disks are served on when it runs again");
-	if (!guest && r->core)
+	if (!guest && r->core && call->stop != RESOURCE_REPLACE)
 		replicate_yield(r->core, now(r));
 }
 
@@ -430,7 +437,9 @@ static void say_goodbye(struct resource *r)
 {
 	char why[RESOURCE_TEXT];
 
-	if (r->stop_call->stop == RESOURCE_END)
+	if (r->stop_call->stop == RESOURCE_REPLACE)
+		snprintf(why, sizeof(why), "drbdxd on %s is being upgraded, and connects again in a moment", r->self_host);
+	else if (r->stop_call->stop == RESOURCE_END)
 		snprintf(why, sizeof(why), "drbdxd on %s is being stopped, and connects when it runs again", r->self_host);
 	else
 		snprintf(why, sizeof(why), "taken down on %s: 'backend-ctl up %s' there", r->self_host, r->name);
@@ -456,20 +465,34 @@ static bool give_up_stop(struct resource *r)
 	return true;
 }
 
+/* May the connection be closed? A program that is replaced does not wait until the partner's guest has nothing to write: what that
+ * waits for is sent again when the two have met. Its own guest needs the connection to the last. */
+static bool stop_parting(struct resource *r)
+{
+	if (r->stop_call->stop == RESOURCE_REPLACE)
+		return !r->core || owner_park_guest(r);
+	return stop_settled(r);
+}
+
 static void stop_advance(struct resource *r)
 {
 	bool late = now(r) >= r->stop_deadline_ms;
 
-	if (!stop_settled(r) && !late)
+	if (!stop_parting(r) && !late)
 		return;
 	owner_detach_ring(r);
 	if (r->transport) {
+		if (r->stop_call->stop == RESOURCE_REPLACE && !r->restart_told)
+			transport_restarting(r->transport, BACK_WITHIN_MS);
+		r->restart_told = true;
 		if (!late && !transport_flushed(r->transport))
 			return; /* GIVE and LEAVING are to reach the partner */
 		say_goodbye(r);
 		if (!transport_idle(r->transport))
 			return;
 	}
+	if (!stop_settled(r) && !late)
+		return;
 	r->left_behind = storage_in_flight(r);
 	if (r->left_behind && !give_up_stop(r))
 		return; /* the kernel still has buffers of ours */

@@ -342,6 +342,9 @@ void replicate_metadata_done(struct replicate *r, struct metadata_op *op, int rc
  * core has called disconnect(), and the request stays the caller's. */
 void replicate_connected(struct replicate *r, uint64_t now_ms);
 int replicate_packet(struct replicate *r, const struct packet *p, struct request *req, uint64_t now_ms);
+/* Right before that: the partner's program is being replaced, and it says within which time it is back. Until then nothing is
+ * done that parts the two: no generation of our own, no fencing. */
+void replicate_partner_restarts(struct replicate *r, uint32_t within_ms, uint64_t now_ms);
 void replicate_disconnected(struct replicate *r, const char *why, uint64_t now_ms);
 
 /* Why there is no connection, as it changes while there is none ("cannot connect …", "wrong

@@ -127,6 +127,7 @@ struct replicate {
 
 	/* Resync (resync.c). */
 	enum sync_state sync;
+	uint32_t peer_back_ms; /* RESTARTING came: within so long the partner is back; 0: not */
 	bool sync_paused, peer_paused, bitmap_sent, bitmap_received, sync_end_sent;
 	uint32_t bitmap_page; /* the next to be sent */
 	char sync_after[METADATA_NAME_MAX + 1]; /* resync-after: the resource whose resync is waited for, "" = none */

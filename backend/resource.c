@@ -492,6 +492,11 @@ static void deliver_stop(struct call *call)
 	deliver_reply(call);
 }
 
+bool resource_left_behind(const struct resource *r)
+{
+	return r->left_behind;
+}
+
 void resource_stop(struct resource *r, enum resource_stop kind, resource_reply_fn *reply, void *ctx)
 {
 	struct call *call = call_or_refuse(r, owner_stop, reply, ctx);

@@ -48,14 +48,18 @@ struct resource_claim {
 int resource_start(const struct config_resource *cfg, struct mailbox *control, struct resource **out,
 		   char *why, size_t why_size);
 enum resource_stop {
-	RESOURCE_DOWN, /* a person's `down`: -EBUSY with who it is while there is a guest */
-	RESOURCE_END,  /* the daemon ends */
+	RESOURCE_DOWN,	  /* a person's `down`: -EBUSY with who it is while there is a guest */
+	RESOURCE_END,	  /* the daemon ends, */
+	RESOURCE_REPLACE, /* or another program takes its place at once: nothing is given away, since we are back in a moment */
 };
-/* Ends the thread. Without a guest the token is given up (clean shutdown). With one what was consumed is answered and the resource released,
+/* Ends the thread. Without a guest the token is given up (clean shutdown), but for RESOURCE_REPLACE. With one what was consumed is
+ * answered and the resource released,
  * so that a later daemon goes on with the same ring; if that cannot be finished in time it stays
  * SB_IN_USE, the extents in the activity log will be copied, and that daemon finishes it. Frees after a RESOURCE_DOWN; after
- * a RESOURCE_END further calls are answered with -ESHUTDOWN. */
+ * the others further calls are answered with -ESHUTDOWN. */
 void resource_stop(struct resource *r, enum resource_stop kind, resource_reply_fn *reply, void *ctx);
+/* After the reply to one of those: its thread waits for a disk that hangs, and ends with the process only. */
+bool resource_left_behind(const struct resource *r);
 
 const char *resource_name(const struct resource *r);
 

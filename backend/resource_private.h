@@ -33,6 +33,7 @@
 #define OPEN_WAIT_MS	 5000u /* how long a claim may wait for the disk to be opened */
 #define STOP_TIMEOUT_MS	 2000u
 #define HUNG_STOP_MS	 3000u /* after that, when the daemon ends: for what a disk does not end */
+#define BACK_WITHIN_MS	 3000u /* what a partner is told when another program takes our place: so long its guest waits for us */
 #define COMMAND_TIMEOUT_MS 8000u /* below backend-ctl's own bound */
 
 /* A question from the control thread: posted to the owner's mailbox, worked on there, and
@@ -146,7 +147,7 @@ struct resource {
 	struct call *claim_call, *connect_call, *sibling_calls, *command_call, *stop_call;
 	uint64_t stop_deadline_ms, command_deadline_ms;
 	/* left_behind: the disk has not ended what it has, and the thread ends all the same; stop_said: that it waits for that */
-	bool stopping, ended, left_behind, stop_said;
+	bool stopping, ended, left_behind, stop_said, restart_told;
 };
 
 int resource_owner_start(struct resource *r, char *why, size_t why_size); /* loop, pools, thread */

@@ -58,6 +58,7 @@ struct link {
 	/* a PING is to be answered; only the last one counts, so a flood of them costs nothing */
 	bool pong;
 	uint64_t cookie;
+	uint32_t back_within_ms; /* RESTARTING came; 0: it did not */
 };
 
 struct transport {
@@ -288,6 +289,9 @@ static int live_packet(struct link *l, const struct packet *p, struct request *r
 		return 0;
 	case PACKET_PONG:
 		return 0;	/* that it came is all it says */
+	case PACKET_RESTARTING:
+		l->back_within_ms = p->restarting.within_ms;
+		return 0;
 	default:
 		return l->t->ops.packet(l->t->ctx, p, req);
 	}
@@ -354,6 +358,7 @@ static void link_start(struct transport *t, int fd)
 	l->deadline_ms = loop_now_ms(t->loop) + t->cfg.handshake_ms;
 	l->host[0] = '\0';
 	l->pong = false;
+	l->back_within_ms = 0;
 	t->pending = l;
 	stream_open(&l->stream, fd);
 	intro_compose(&t->intro, nonce, &l->own);
@@ -467,6 +472,8 @@ static void live_ended(struct transport *t)
 	t->quick_until_ms = loop_now_ms(t->loop) + t->cfg.quick_ms;
 	t->resume = false;	/* else transport_deadline() says `now` until the next connection */
 	l->state = LINK_CLOSED;
+	if (l->back_within_ms && t->ops.restarts)
+		t->ops.restarts(t->ctx, l->back_within_ms);
 	t->ops.disconnected(t->ctx, l->stream.why);
 	if (!t->stopping)
 		set_problem(t, "%s", l->stream.why);
@@ -711,6 +718,16 @@ void transport_flush(struct transport *t)
 bool transport_flushed(const struct transport *t)
 {
 	return !t->live || t->live->stream.tx_head == t->live->stream.tx_tail;
+}
+
+void transport_restarting(struct transport *t, uint32_t within_ms)
+{
+	struct packet p = { .type = PACKET_RESTARTING, .restarting.within_ms = within_ms };
+
+	if (!t->live || t->live->version < WIRE_VERSION_RESTARTING)
+		return;
+	transport_send(t, &p, NULL);
+	stream_flush(&t->live->stream);
 }
 
 void transport_disconnect(struct transport *t, const char *why)

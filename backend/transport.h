@@ -5,7 +5,7 @@
  *
  * The node with the lower address listens, the other one connects (again and again); only the
  * configured peer address is accepted.  A newly authenticated connection replaces the old one.
- * INTRO, AUTH, REFUSE, PING and PONG are dealt with here; every other packet goes to ops->packet().
+ * INTRO, AUTH, REFUSE, PING, PONG and RESTARTING are dealt with here; every other packet goes to ops->packet().
  */
 #ifndef DRBDX_BACKEND_TRANSPORT_H
 #define DRBDX_BACKEND_TRANSPORT_H
@@ -44,6 +44,9 @@ struct transport_ops {
 	void (*disconnected)(void *ctx, const char *why);
 	/* why there is no connection, for status; said again only when it changes; NULL = trying */
 	void (*problem)(void *ctx, const char *why);
+	/* The partner's program is being replaced, and connects again within so long; comes right before disconnected(). NULL is
+	 * allowed. */
+	void (*restarts)(void *ctx, uint32_t within_ms);
 };
 
 struct transport;
@@ -70,6 +73,9 @@ void transport_flush(struct transport *t);
 bool transport_flushed(const struct transport *t); /* nothing queued waits to be sent */
 /* sends REFUSE(why), then disconnected() comes */
 void transport_disconnect(struct transport *t, const char *why);
+/* Tells a partner that understands it that another program takes our place and connects within so long. To be sent
+ * (transport_flushed()) before transport_shutdown(). */
+void transport_restarting(struct transport *t, uint32_t within_ms);
 /* a peer's request is done: its buffer is free again */
 void transport_put_request(struct transport *t, struct request *req);
 

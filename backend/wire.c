@@ -56,6 +56,9 @@ static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the head
 	F(text, text, WIRE_TEXT)
 #define BODY_ping(F)			\
 	F(u64, cookie, 8)
+#define BODY_restarting(F)		\
+	F(u32, within_ms, 4)		\
+	F(zero, zero, 4)
 #define BODY_hello(F)			\
 	F(u8, token, 1)			\
 	F(zero, zero, 3)		\
@@ -176,6 +179,8 @@ struct wire_text { BODY_text(FIELD) };
 static_assert(sizeof(struct wire_text) == 240, "text");
 struct wire_ping { BODY_ping(FIELD) };
 static_assert(sizeof(struct wire_ping) == 8, "ping");
+struct wire_restarting { BODY_restarting(FIELD) };
+static_assert(sizeof(struct wire_restarting) == 8, "restarting");
 struct wire_hello { BODY_hello(FIELD) };
 static_assert(sizeof(struct wire_hello) == 160 && offsetof(struct wire_hello, gen) == 32, "hello");
 struct wire_data { BODY_data(FIELD) };
@@ -257,7 +262,7 @@ static const char *decode_##member(const struct wire_##member *w, struct packet_
 	BODY_##member(GET) \
 	return NULL; \
 }
-CODEC(none) CODEC(intro) CODEC(auth) CODEC(text) CODEC(ping) CODEC(hello) CODEC(data) CODEC(ack) CODEC(want)
+CODEC(none) CODEC(intro) CODEC(auth) CODEC(text) CODEC(ping) CODEC(restarting) CODEC(hello) CODEC(data) CODEC(ack) CODEC(want)
 CODEC(refuse) CODEC(give) CODEC(used) CODEC(pair) CODEC(reserve) CODEC(grant) CODEC(reservation)
 CODEC(read) CODEC(bitmap) CODEC(bitmap_end) CODEC(in_sync) CODEC(pause) CODEC(csum) CODEC(hot)
 
@@ -266,6 +271,10 @@ CODEC(read) CODEC(bitmap) CODEC(bitmap_end) CODEC(in_sync) CODEC(pause) CODEC(cs
 static const char *check_none(const struct packet_none *b) { (void)b; return NULL; }
 static const char *check_text(const struct packet_text *b) { (void)b; return NULL; }
 static const char *check_ping(const struct packet_ping *b) { (void)b; return NULL; }
+static const char *check_restarting(const struct packet_restarting *b)
+{
+	return b->within_ms && b->within_ms <= WIRE_RESTART_MAX_MS ? NULL : "the time within which it is back is impossible";
+}
 static const char *check_refuse(const struct packet_refuse *b) { (void)b; return NULL; }
 static const char *check_reserve(const struct packet_reserve *b) { (void)b; return NULL; }
 
@@ -469,6 +478,8 @@ static uint16_t version_of(unsigned int type, uint16_t version)
 
 static bool version_fits(unsigned int type, uint16_t written, uint16_t version)
 {
+	if (type == PACKET_RESTARTING && written < WIRE_VERSION_RESTARTING)
+		return false; /* it is not known there */
 	if (version_of(type, version))
 		return written == version_of(type, version);
 	return written >= WIRE_VERSION_MIN && written <= WIRE_VERSION_MAX;
@@ -653,6 +664,7 @@ const char *packet_name(enum packet_type type)
 #define ROW_auth(kind, name, size) ROW(auth, name)
 #define ROW_text(kind, name, size) ROW(text, name)
 #define ROW_ping(kind, name, size) ROW(ping, name)
+#define ROW_restarting(kind, name, size) ROW(restarting, name)
 #define ROW_hello(kind, name, size) ROW(hello, name)
 #define ROW_data(kind, name, size) ROW(data, name)
 #define ROW_ack(kind, name, size) ROW(ack, name)
@@ -671,7 +683,7 @@ const char *packet_name(enum packet_type type)
 #define ROW_hot(kind, name, size) ROW(hot, name)
 #define ROW_csum(kind, name, size) ROW(csum, name)
 #define ROW_pause(kind, name, size) ROW(pause, name)
-ROW_OF(none) ROW_OF(intro) ROW_OF(auth) ROW_OF(text) ROW_OF(ping) ROW_OF(hello) ROW_OF(data) ROW_OF(ack)
+ROW_OF(none) ROW_OF(intro) ROW_OF(auth) ROW_OF(text) ROW_OF(ping) ROW_OF(restarting) ROW_OF(hello) ROW_OF(data) ROW_OF(ack)
 ROW_OF(want) ROW_OF(refuse) ROW_OF(give) ROW_OF(used) ROW_OF(pair) ROW_OF(reserve) ROW_OF(grant) ROW_OF(reservation)
 ROW_OF(read) ROW_OF(bitmap) ROW_OF(bitmap_end) ROW_OF(in_sync) ROW_OF(pause) ROW_OF(csum) ROW_OF(hot)
 

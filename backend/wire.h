@@ -21,9 +21,14 @@
 
 #define WIRE_MAGIC	 0x64726278u /* "drbx" */
 /* The versions of the protocol that this program speaks (docs/PROTOCOL.md, section 3): both nodes of a pair speak the highest
- * that both know. Versions 1 to 4 were never released. */
+ * that both know. 5: a node that leaves in good order says so (LEAVING, TAKEN). 6: so does one whose program is replaced
+ * (RESTARTING). Versions 1 to 4 were never released. A test builds a program with other ones. */
+#ifndef WIRE_VERSION_MAX
 #define WIRE_VERSION_MIN 5u
-#define WIRE_VERSION_MAX 5u
+#define WIRE_VERSION_MAX 6u
+#endif
+#define WIRE_VERSION_RESTARTING 6u
+#define WIRE_RESTART_MAX_MS 10000u
 #define WIRE_VERSION_INTRO 1u /* INTRO and REFUSE are written in it for ever */
 #define WIRE_HEADER	 32u
 #define WIRE_BODY_MAX	 512u
@@ -34,7 +39,8 @@
 
 /*
  * X(NAME, number, member of the union, payload allowed, sent by)
- * INTRO..PONG belong to transport.c (before a connection is authenticated, and liveness), the rest to the core (replicate.h).
+ * INTRO..RESTARTING belong to transport.c (before a connection is authenticated, liveness, and its end),
+ * the rest to the core (replicate.h).
  */
 /* clang-format off */
 #define PACKETS(X) \
@@ -43,6 +49,7 @@
 	X(REFUSE,	3,  text,	0, "both: why I close this connection") \
 	X(PING,		4,  ping,	0, "both: are you there") \
 	X(PONG,		5,  ping,	0, "both: yes") \
+	X(RESTARTING,	6,  restarting,	0, "both: another program takes this one's place, and connects within so long") \
 	X(HELLO,	16, hello,	0, "both: my superblock, my disk, my receive window") \
 	X(READY,	17, none,	0, "both: what your HELLO asked for is durable here") \
 	X(DATA,		18, data,	1, "holder: write this") \
@@ -108,6 +115,9 @@ struct packet_text {
 };
 struct packet_ping {
 	uint64_t cookie;
+};
+struct packet_restarting {
+	uint32_t within_ms; /* at most WIRE_RESTART_MAX_MS */
 };
 struct packet_hello {
 	uint8_t token;	/* enum token */
@@ -211,6 +221,7 @@ struct packet {
 		struct packet_auth auth;
 		struct packet_text text;
 		struct packet_ping ping;
+		struct packet_restarting restarting;
 		struct packet_hello hello;
 		struct packet_data data;
 		struct packet_ack ack;

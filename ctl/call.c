@@ -199,3 +199,19 @@ int call_request(int fd, json_t *request, uint64_t deadline_ms, json_t **reply, 
 	free(line);
 	return rc;
 }
+
+int call_await_end(int fd, uint64_t deadline_ms)
+{
+	char byte;
+	int rc;
+
+	for (;;) {
+		ssize_t r = recv(fd, &byte, 1, 0);
+
+		if (!r || (r < 0 && errno != EAGAIN && errno != EINTR))
+			return 0;
+		rc = r < 0 ? wait_for(fd, POLLIN, deadline_ms) : 0;
+		if (rc)
+			return rc == -ETIMEDOUT ? rc : 0;
+	}
+}

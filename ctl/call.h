@@ -27,4 +27,7 @@ int call_open(const char *socket_path, uint64_t deadline_ms, char *why, size_t w
  */
 int call_request(int fd, json_t *request, uint64_t deadline_ms, json_t **reply, char *why, size_t why_size);
 
+/* Waits until the daemon has closed the connection. 0 or -ETIMEDOUT. */
+int call_await_end(int fd, uint64_t deadline_ms);
+
 #endif

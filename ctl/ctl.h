@@ -72,6 +72,7 @@ int verb_restore_md(const struct ctl *ctl);
 int verb_wipe_md(const struct ctl *ctl);
 int verb_show_gi(const struct ctl *ctl);
 int verb_check(const struct ctl *ctl);
+int verb_upgrade(const struct ctl *ctl);
 int verb_migrate_check(const struct ctl *ctl);
 
 /* render.c: the status as a table and, below it, in words what needs attention. `document`: what the daemon

@@ -17,13 +17,14 @@
 #define DRBDX_VERSION "0.1.0"
 #endif
 #define TIMEOUT_SECONDS 10u
-#define HOST_TIMEOUT_SECONDS 60u	/* of what asks another host: somebody may have to enter a password */
+#define HOST_TIMEOUT_SECONDS 60u	/* of what asks another host: somebody may have to enter a password; and of upgrade */
 
 enum {
 	TAKES_JSON = 1, TAKES_CONFIG = 2, TAKES_DAEMON = 4, TAKES_CLEAN = 8, TAKES_HOST = 16, TAKES_FORCE = 32,
 	TAKES_OVERWRITE = 64, TAKES_CLEAR = 128, TAKES_DISCARD = 256,
 	WAITS = 512,	/* as long as it takes, or --timeout */
-	TAKES_BOOT = 1024,
+	WORKS = 1024,	/* no option either: the verb takes its time */
+	TAKES_BOOT = 2048,
 };
 #define TAKES_VOLUMES (TAKES_CONFIG | TAKES_DAEMON)	/* the daemon is asked what is up */
 
@@ -63,6 +64,8 @@ static const struct verb {
 	{ "resume-io", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "lets the guest's I/O go on" },
 	{ "pause-sync", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "holds the resync" },
 	{ "resume-sync", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "lets the resync go on" },
+	{ "upgrade", "", TAKES_DAEMON | WORKS, 0, 0, verb_upgrade,
+	  "the installed drbdxd takes the running one's place, under the guests; refused while one of them migrates" },
 	{ "create-md", "[--assume-clean] [--force] RES…|all", TAKES_VOLUMES | TAKES_CLEAN | TAKES_FORCE, 1,
 	  SIZE_MAX, verb_create_md, "writes new metadata; works without the daemon" },
 	{ "show-gi", "RES…|all", TAKES_VOLUMES, 1, SIZE_MAX, verb_show_gi,
@@ -132,7 +135,7 @@ static void print_usage(FILE *out)
 	fputs("  help [VERB]\n        this text\n\nOptions:\n", out);
 	fprintf(out, "  -c, --config-file FILE  instead of %s (check, create-md and the like)\n"
 		"  -s SSHCOMMAND           as xl migrate's, instead of ssh (migrate-check)\n"
-		"      --timeout SECONDS   bound on the wait for the daemon (%u; migrate-check: %u), or for the partner "
+		"      --timeout SECONDS   bound on the wait for the daemon (%u; migrate-check, upgrade: %u), or for the partner "
 		"(wait-connect)\n"
 		"      --socket PATH       the daemon's control socket, instead of %s\n"
 		"      --json              status: JSON, schema %d\n"
@@ -230,7 +233,7 @@ static int run_verb(struct arguments *a, const struct verb *verb)
 	}
 	a->ctl.deadline_ms = UINT64_MAX;
 	if (!a->timeout && !(verb->options & WAITS))
-		a->timeout = verb->options & TAKES_HOST ? HOST_TIMEOUT_SECONDS : TIMEOUT_SECONDS;
+		a->timeout = verb->options & (TAKES_HOST | WORKS) ? HOST_TIMEOUT_SECONDS : TIMEOUT_SECONDS;
 	if (a->timeout)
 		a->ctl.deadline_ms = call_now_ms() + a->timeout * 1000ull;
 	return verb->run(&a->ctl);

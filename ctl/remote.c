@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A shell on another host: see remote.h.  The command stays in our process group: it may ask for a password
+ * A shell on another host, or a program on this one: see remote.h.  The command stays in our process group: it may ask for a password
  * on the terminal.
  */
 #define _GNU_SOURCE
@@ -64,9 +64,8 @@ static bool read_all(int fd, uint64_t deadline_ms, char **output)
 }
 
 /* Of sh and what it becomes. */
-static int spawn(const char *rune, int in, int out, pid_t *pid)
+static int spawn(char *const *argv, int in, int out, pid_t *pid)
 {
-	char *const argv[] = { "sh", "-c", (char *)rune, NULL };
 	posix_spawn_file_actions_t actions;
 	int rc = posix_spawn_file_actions_init(&actions);
 
@@ -98,17 +97,14 @@ static int finish(pid_t pid, uint64_t deadline_ms)
 	return status;
 }
 
-static void describe(const char *ssh_command, const char *host, bool complete, int status, char *ended,
-		     size_t size)
+static void describe(const char *command, bool complete, int status, char *ended, size_t size)
 {
 	if (!complete)
-		snprintf(ended, size, "'%s %s sh' took too long (--timeout)", ssh_command, host);
+		snprintf(ended, size, "'%s' took too long (--timeout)", command);
 	else if (WIFSIGNALED(status))
-		snprintf(ended, size, "'%s %s sh' was ended by signal %d", ssh_command, host,
-			 WTERMSIG(status));
+		snprintf(ended, size, "'%s' was ended by signal %d", command, WTERMSIG(status));
 	else
-		snprintf(ended, size, "'%s %s sh' ended with exit status %d", ssh_command, host,
-			 WEXITSTATUS(status));
+		snprintf(ended, size, "'%s' ended with exit status %d", command, WEXITSTATUS(status));
 }
 
 /* The script is in the pipe before there is anybody to read it, so nobody can refuse it. */
@@ -131,29 +127,55 @@ static int open_pipes(const char *script, int in[2], int out[2])
 	return errno ? -errno : -EIO;
 }
 
+/* sh with these arguments; `command` for words. *good: it came to its end in time, with exit status 0. */
+static int run_shell(char *const *argv, const char *command, const char *script, uint64_t deadline_ms, char **output, bool *good,
+	       char *ended, size_t ended_size)
+{
+	int in[2], out[2], rc = open_pipes(script, in, out), status;
+	bool complete;
+	pid_t pid;
+
+	*output = NULL;
+	if (rc)
+		return rc;
+	rc = spawn(argv, in[0], out[1], &pid);
+	close(in[0]);
+	close(out[1]);
+	if (!rc) {
+		complete = read_all(out[0], deadline_ms, output);
+		status = finish(pid, complete ? deadline_ms : 0);
+		*good = complete && WIFEXITED(status) && !WEXITSTATUS(status);
+		describe(command, complete, status, ended, ended_size);
+	}
+	close(out[0]);
+	return rc;
+}
+
 int remote_run(const char *ssh_command, const char *host, const char *script, uint64_t deadline_ms,
 	       char **output, char *ended, size_t ended_size)
 {
-	int in[2], out[2], rc;
-	bool complete;
-	char *rune;
-	pid_t pid;
+	char *rune, *argv[] = { "sh", "-c", NULL, NULL };
+	bool good;
+	int rc;
 
 	*output = NULL;
 	if (asprintf(&rune, "exec %s %s sh", ssh_command, host) < 0)
 		return -ENOMEM;
-	rc = open_pipes(script, in, out);
-	if (!rc) {
-		rc = spawn(rune, in[0], out[1], &pid);
-		close(in[0]);
-		close(out[1]);
-		if (!rc) {
-			complete = read_all(out[0], deadline_ms, output);
-			describe(ssh_command, host, complete, finish(pid, complete ? deadline_ms : 0), ended,
-				 ended_size);
-		}
-		close(out[0]);
-	}
+	argv[2] = rune;
+	rc = run_shell(argv, rune + strlen("exec "), script, deadline_ms, output, &good, ended, ended_size);
 	free(rune);
 	return rc;
+}
+
+int program_run(const char *program, const char *const *args, uint64_t deadline_ms, char **output, bool *good, char *ended,
+		size_t ended_size)
+{
+	char *argv[PROGRAM_ARGS_MAX + 5] = { "sh", "-c", "exec \"$0\" \"$@\" 2>&1", (char *)program };
+	char command[512];
+
+	*good = false;
+	for (size_t i = 0; args[i] && i < PROGRAM_ARGS_MAX; i++)
+		argv[4 + i] = (char *)args[i];
+	snprintf(command, sizeof(command), "%s %s", program, args[0]);
+	return run_shell(argv, command, "", deadline_ms, output, good, ended, ended_size);
 }

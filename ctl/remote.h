@@ -6,6 +6,7 @@
 #ifndef DRBDX_CTL_REMOTE_H
 #define DRBDX_CTL_REMOTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,5 +18,11 @@
  */
 int remote_run(const char *ssh_command, const char *host, const char *script, uint64_t deadline_ms,
 	       char **output, char *ended, size_t ended_size);
+
+/* Runs a program of this host, with at most so many arguments, and nothing on stdin. 0: *output is what it wrote to stdout and
+ * stderr, to be freed; `ended` as above; *good: in time, and with exit status 0. Or negative errno. */
+#define PROGRAM_ARGS_MAX 8u
+int program_run(const char *program, const char *const *args, uint64_t deadline_ms, char **output, bool *good, char *ended,
+		size_t ended_size);
 
 #endif

@@ -278,6 +278,20 @@ static void what_a_release_wrote_is_read(void **state)
 	assert_true(r.core.known);
 }
 
+static void what_cannot_be_read_is_named_in_words(void **state)
+{
+	struct attachment_record r;
+	char why[200] = "";
+
+	(void)state;
+	put("version 4 domid 5 served 7 and more\n");
+	assert_int_equal(attachment_look(MINOR, &r, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "is not a record that this drbdxd knows (version 3)"));
+	attachment_forget(MINOR, &(struct attachment){ .known = false });
+	assert_int_equal(attachment_look(MINOR, &r, why, sizeof(why)), -ENOENT);
+	assert_non_null(strstr(why, "No such file"));
+}
+
 /* The old one would say something that is no longer true. */
 static void a_record_that_cannot_be_written_leaves_none(void **state)
 {
@@ -318,6 +332,7 @@ int main(void)
 		T(a_foreign_file_is_ignored),
 		T(a_record_of_another_version_is_ignored),
 		T(what_a_release_wrote_is_read),
+		T(what_cannot_be_read_is_named_in_words),
 		T(a_record_that_cannot_be_written_leaves_none),
 		T(only_what_was_served_here_needs_a_table),
 	};

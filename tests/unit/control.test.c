@@ -21,6 +21,7 @@
 #include "backend/control.h"
 #include "backend/daemon.h"
 #include "backend/log.h"
+#include "backend/upgrade.h"
 
 #define PATH "backend/vbd/5/51714"
 
@@ -831,6 +832,123 @@ static void an_answer_after_the_end_is_harmless(void **state)
 	close(fd);
 }
 
+/* ---- upgrade ---- */
+
+static struct upgrade program = { .program = "/bin/true", .config = "/etc/drbdx.conf" };
+
+static int begin(void *ctx, char *why, size_t why_size)
+{
+	(void)ctx;
+	note("begin", "");
+	snprintf(why, why_size, "%s", fake.why ? fake.why : "");
+	return fake.rc;
+}
+
+static void two_resources(void)
+{
+	control_set_upgrade(ctl, &program, begin, NULL);
+	fake.resources[0].name = "r0";
+	fake.resources[1].name = "r1";
+	fake.n_resources = 2;
+	fake.up[0] = fake.up[1] = true;
+	fake.status.open = true;
+}
+
+static void an_upgrade_is_begun_when_every_resource_allows_it(void **state)
+{
+	int fd = client();
+	json_t *reply;
+
+	(void)state;
+	two_resources();
+	fake.hold = true;
+	say(fd, "{\"verb\":\"upgrade\"}\n");
+	assert_int_equal(2, fake.n_held_status);
+	fake.held_status[0].reply(fake.held_status[0].ctx, &fake.status);
+	assert_string_equal("", fake.calls);
+	fake.held_status[1].reply(fake.held_status[1].ctx, &fake.status);
+	assert_string_equal("begin \n", fake.calls);
+	expect_ok(fd);
+	fake.hold = false;
+	say(fd, "{\"verb\":\"upgrade\",\"prepare\":true}\n");
+	reply = hear(fd);
+	assert_string_equal("/bin/true", json_string_value(json_object_get(reply, "program")));
+	assert_string_equal("/etc/drbdx.conf", json_string_value(json_object_get(reply, "config")));
+	assert_non_null(json_object_get(reply, "version"));
+	json_decref(reply);
+	assert_string_equal("begin \n", fake.calls); /* only asked */
+	close(fd);
+}
+
+static void what_is_in_the_way_of_an_upgrade_is_said(void **state)
+{
+	int fd = client(), other = client();
+	static const char request[] = "{\"verb\":\"upgrade\"}\n";
+
+	(void)state;
+	say(fd, request);
+	expect_error(fd, "failed", "systemctl restart drbdxd");
+	two_resources();
+	fake.status.core.suspended = true;
+	say(fd, request);
+	expect_error(fd, "refused", "r0: its guest's I/O is held by suspend-io");
+	fake.status.core.suspended = false;
+	fake.problem = "xenstored is away";
+	say(fd, request);
+	expect_error(fd, "refused", "xenstored does not answer");
+	fake.problem = NULL;
+	say(other, "{\"verb\":\"add\",\"path\":\"" PATH "\"}\n");
+	expect_ok(other);
+	say(fd, request);
+	expect_error(fd, "refused", "a guest's disk is just being given to it");
+	say(other, "{\"verb\":\"add-done\"}\n");
+	expect_ok(other);
+	strcpy(program.program, "/none");
+	say(fd, request);
+	expect_error(fd, "refused", "/none cannot be executed: No such file");
+	strcpy(program.program, "/bin/true");
+	fake.calls[0] = '\0';
+	fake.rc = -ESHUTDOWN;
+	fake.why = "drbdxd is being stopped";
+	say(fd, request);
+	expect_error(fd, "stopping", "drbdxd is being stopped");
+	assert_string_equal("begin \n", fake.calls);
+	close(fd);
+	close(other);
+}
+
+/* An add that is under way is not told apart from one that is granted. */
+static void an_add_under_way_is_in_the_way_of_an_upgrade(void **state)
+{
+	int fd = client(), other = client();
+
+	(void)state;
+	two_resources();
+	fake.hold = true;
+	say(other, "{\"verb\":\"add\",\"path\":\"" PATH "\"}\n");
+	fake.hold = false;
+	say(fd, "{\"verb\":\"upgrade\"}\n");
+	expect_error(fd, "refused", "a guest's disk is just being given to it");
+	answer_held();
+	close(fd);
+	close(other);
+}
+
+static void an_upgrade_that_nobody_waits_for_any_more_is_not_begun(void **state)
+{
+	int fd = client();
+
+	(void)state;
+	two_resources();
+	fake.hold = true;
+	say(fd, "{\"verb\":\"upgrade\"}\n");
+	close(fd);
+	settle();
+	for (size_t i = 0; i < fake.n_held_status; i++)
+		fake.held_status[i].reply(fake.held_status[i].ctx, &fake.status);
+	assert_string_equal("", fake.calls);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -865,6 +983,10 @@ int main(void)
 		TEST(a_dead_daemons_socket_is_replaced_a_living_ones_is_not),
 		TEST(a_file_in_the_way_is_left_alone),
 		TEST(an_answer_after_the_end_is_harmless),
+		TEST(an_upgrade_is_begun_when_every_resource_allows_it),
+		TEST(what_is_in_the_way_of_an_upgrade_is_said),
+		TEST(an_add_under_way_is_in_the_way_of_an_upgrade),
+		TEST(an_upgrade_that_nobody_waits_for_any_more_is_not_begun),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@
 #define PATIENCE_MS 8000u
 
 struct node {
+	uint32_t restarts_ms;
 	struct transport_config cfg;
 	struct transport *t;
 	struct pool *pool;
@@ -119,7 +120,15 @@ static inline void put_oldest(struct node *n)
 	transport_put_request(n->t, req);
 }
 
-static const struct transport_ops node_ops = { on_connected, on_packet, on_disconnected, on_problem };
+static void on_restarts(void *ctx, uint32_t within_ms)
+{
+	struct node *n = ctx;
+
+	n->restarts_ms = within_ms;
+	note(n, "restarts");
+}
+
+static const struct transport_ops node_ops = { on_connected, on_packet, on_disconnected, on_problem, on_restarts };
 
 static inline struct sockaddr_storage address(const char *ip, uint16_t port)
 {

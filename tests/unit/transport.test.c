@@ -135,7 +135,7 @@ static void a_version_out_of_range_is_refused_in_words(void **state)
 	raw_send(&r, &p);
 	run_until(raw_got(&r, PACKET_REFUSE));
 	assert_non_null(strstr(r.last.text.text, "versions"));
-	assert_non_null(strstr(r.last.text.text, "systemctl restart drbdxd"));
+	assert_non_null(strstr(r.last.text.text, "backend-ctl upgrade"));
 	run_until(strstr(world.a.problem, "versions"));
 	close(r.fd);
 }
@@ -205,6 +205,41 @@ static void a_packet_in_another_version_than_the_one_spoken_closes_the_connectio
 	run_until(world.a.disconnected == 1);
 	assert_non_null(strstr(world.a.why, "another version than is spoken"));
 	close(r.fd);
+}
+
+static void a_partner_is_told_that_another_program_takes_this_ones_place(void **state)
+{
+	(void)state;
+	for (uint16_t version = 5; version <= 6; version++) {
+		versions(&world.a, 5, version);
+		world.a.events[0] = world.b.events[0] = '\0';
+		world.a.restarts_ms = world.b.restarts_ms = 0;
+		world.a.connected = world.a.disconnected = world.b.connected = world.b.disconnected = 0;
+		pair_up();
+		transport_restarting(world.a.t, 2500);
+		run_until(transport_flushed(world.a.t));
+		node_stop(&world.a);
+		run_until(world.b.disconnected == 1);
+		/* before anything is done because it is gone; and an older one is not told what it would not understand */
+		assert_string_equal(world.b.events, version == 5 ? "up down " : "up restarts down ");
+		assert_int_equal(world.b.restarts_ms, version == 5 ? 0 : 2500);
+		assert_non_null(strstr(world.b.why, "the test is over"));
+		node_stop(&world.b);
+	}
+}
+
+/* Of this connection only. */
+static void that_a_partner_is_back_soon_is_forgotten_with_the_connection(void **state)
+{
+	(void)state;
+	pair_up();
+	transport_restarting(world.a.t, 2500);
+	run_until(transport_flushed(world.a.t));
+	transport_disconnect(world.a.t, "once");
+	run_until(world.b.disconnected == 1 && world.b.connected == 2 && world.a.connected == 2);
+	transport_disconnect(world.a.t, "twice");
+	run_until(world.b.disconnected == 2);
+	assert_int_equal(strncmp(world.b.events, "up restarts down up down ", 25), 0);
 }
 
 static void an_unknown_digest_is_refused_at_the_start(void **state)
@@ -705,6 +740,8 @@ int main(void)
 		T(the_highest_version_that_both_know_is_spoken),
 		T(no_common_version_is_refused_in_words_that_name_the_older_host),
 		T(a_packet_in_another_version_than_the_one_spoken_closes_the_connection),
+		T(a_partner_is_told_that_another_program_takes_this_ones_place),
+		T(that_a_partner_is_back_soon_is_forgotten_with_the_connection),
 		T(an_unknown_digest_is_refused_at_the_start),
 		T(a_missing_own_address_is_named),
 		T(packets_arrive_in_order_with_their_payload),

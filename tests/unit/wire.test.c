@@ -117,6 +117,9 @@ static struct packet sample(enum packet_type type)
 	case PACKET_DIFFERENT:
 		p.ack = (struct packet_ack) { .id = 11, .epoch = 12 };
 		break;
+	case PACKET_RESTARTING:
+		p.restarting.within_ms = 3000;
+		break;
 	case PACKET_WANT:
 		p.want.nonce = 13;
 		p.want.back = 1;
@@ -255,7 +258,7 @@ static void bytes_are_big_endian_at_their_place(void **state)
 {
 	struct packet p = sample(PACKET_PING);
 	uint8_t bytes[SIZE];
-	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 5, 0, 4, 0, 0, 0, 8, 0, 0,
+	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 6, 0, 4, 0, 0, 0, 8, 0, 0,
 					0,   0,	  0,   0,   0, 0, 0, 0, 2, 1, 0, 0, 0, 0 };
 
 	(void)state;
@@ -344,6 +347,20 @@ static void a_packet_is_written_and_read_in_the_version_that_is_spoken(void **st
 	}
 }
 
+/* What came with a later version is nothing that may come while an earlier one is spoken. */
+static void a_packet_of_a_later_version_is_unknown_in_an_earlier_one(void **state)
+{
+	struct packet p = sample(PACKET_RESTARTING), out;
+	uint8_t bytes[SIZE];
+
+	(void)state;
+	for (uint16_t version = 5; version <= 7; version++) {
+		wire_encode(&p, version, 0, bytes);
+		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version < 6 ? -EPROTONOSUPPORT : 0);
+	}
+	assert_int_equal(out.restarting.within_ms, 3000);
+}
+
 /* One impossible value after the other in an otherwise valid packet. */
 #define IMPOSSIBLE(type, change, words) do { \
 	struct packet p = sample(PACKET_##type), out; \
@@ -373,6 +390,9 @@ static void impossible_introductions_are_refused(void **state)
 static void impossible_hellos_are_refused(void **state)
 {
 	(void)state;
+	IMPOSSIBLE(RESTARTING, p.restarting.within_ms = 0, "within which");
+	IMPOSSIBLE(RESTARTING, p.restarting.within_ms = WIRE_RESTART_MAX_MS + 1, "within which");
+	POSSIBLE(RESTARTING, p.restarting.within_ms = WIRE_RESTART_MAX_MS);
 	IMPOSSIBLE(HELLO, p.hello.token = 3, "token");
 	IMPOSSIBLE(HELLO, p.hello.flags = SB_FLAGS_KNOWN + 1, "flags");
 	IMPOSSIBLE(HELLO, p.hello.base = 8, "base");
@@ -631,6 +651,7 @@ int main(void)
 		cmocka_unit_test(the_sequence_is_checked),
 		cmocka_unit_test(the_header_is_checked_before_the_body_is_there),
 		cmocka_unit_test(a_packet_is_written_and_read_in_the_version_that_is_spoken),
+		cmocka_unit_test(a_packet_of_a_later_version_is_unknown_in_an_earlier_one),
 		cmocka_unit_test(impossible_introductions_are_refused),
 		cmocka_unit_test(impossible_hellos_are_refused),
 		cmocka_unit_test(impossible_writes_are_refused),

@@ -5,6 +5,7 @@
 #   CREATE_MD_OPTIONS=           with which the metadata are made (--assume-clean)
 #   META_SIZE=                   of one resource's metadata without an index, for a volume that is too large for a slot
 #   start_daemon N               and wait until it answers; log in $T/hostN/log/drbdxd.log
+#   install_daemon N PROGRAM     this one on that host, in place of what is there, as dpkg does it
 #   stop_daemon N                SIGTERM and wait; kill_daemon N: SIGKILL
 #   ctl N ARGUMENTS...           backend-ctl there
 #   on N COMMAND...              anything there
@@ -108,11 +109,18 @@ ctl() { # N ARGUMENTS...
 	on "$1" "$BUILD/backend-ctl" "${@:2}"
 }
 
+daemon_program() { # N
+	[ -e "$T/host$1/sbin/drbdxd" ] && echo "$T/host$1/sbin/drbdxd" || echo "$BUILD/drbdxd"
+}
+install_daemon() { # N PROGRAM
+	mkdir -p "$T/host$1/sbin" && cp "$2" "$T/host$1/sbin/drbdxd.new" && mv -f "$T/host$1/sbin/drbdxd.new" "$T/host$1/sbin/drbdxd"
+}
+
 # A daemon that ended before it answered is an error at once.
 start_daemon() { # N
 	local pid
 	# Not by on(): a function in the background would leave a shell between the pid and the daemon.
-	"$XEN_SIM/host" exec "$1" "$T" "$BUILD/drbdxd" -f ${DRBDXD_OPTIONS-} \
+	"$XEN_SIM/host" exec "$1" "$T" "$(daemon_program "$1")" -f ${DRBDXD_OPTIONS-} \
 		>>"$T/host$1/log/drbdxd.log" 2>&1 </dev/null &
 	pid=$!
 	echo "$pid" >"$T/host$1/drbdxd.pid"
