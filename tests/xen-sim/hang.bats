@@ -4,45 +4,12 @@
 load scenario.bash
 teardown() { teardown_scenario; }
 
-# Two hosts; what is named can be made to hang. "2:disk" is the disk of host 2, "2:meta" its metadata.
-hanging_pair() { # DISK-TIMEOUT (tenths of a second, 0 = none) HOST:PART...
-	local which host part
-	CONFIG_COMMON="disk { disk-timeout $1; }" apart setup_pair 1
-	for which in "${@:2}"; do
-		host=${which%:*} part=${which#*:}
-		: >"$T/host$host/$part"
-		serve "$which"
-		sed -i "s|host$host/$(volume "$part")|host$host/$part|" "$T"/host[12]/etc/drbdx.d/r0.res
-	done
-	daemon 1
-	daemon 2
-	wait_for 20 connected r0
-}
-volume() { # PART: its file
-	[ "$1" = disk ] && echo r0.img || echo meta.img
-}
-serve() { # HOST:PART
-	local h=$T/host${1%:*} part=${1#*:}
-	apart on "${1%:*}" "$SIM/hanging-disk" "$h/$part" "$h/$(volume "$part")" "$h/$part.pid" </dev/null >/dev/null 2>&1
-}
 power_cycled() { # HOST:PART...: what it has not done, it never will
 	local which
 	for which; do
 		kill -9 "$(cat "$T/host${which%:*}/${which#*:}.pid")"
 		on "${which%:*}" umount -l "$T/host${which%:*}/${which#*:}"
 		serve "$which"
-	done
-}
-hangs() { # HOST:PART...
-	local which
-	for which; do
-		kill -USR1 "$(cat "$T/host${which%:*}/${which#*:}.pid")"
-	done
-}
-goes_on() { # HOST:PART...
-	local which
-	for which; do
-		kill -USR2 "$(cat "$T/host${which%:*}/${which#*:}.pid")"
 	done
 }
 diskless() { # N: and the two have met without its disk

@@ -174,6 +174,42 @@ disk_fails() { # N read|write|flush [SECTOR SECTORS]
 }
 disk_heals() { rm -f "$T/host$1/faults"; }
 
+# --- a disk that hangs (hanging-disk.c)
+
+# Two hosts; what is named can be made to hang. "2:disk" is the disk of host 2, "2:meta" its metadata.
+hanging_pair() { # DISK-TIMEOUT (tenths of a second, 0 = none) HOST:PART...
+	local which host part
+	CONFIG_COMMON="disk { disk-timeout $1; }" apart setup_pair 1
+	for which in "${@:2}"; do
+		host=${which%:*} part=${which#*:}
+		: >"$T/host$host/$part"
+		serve "$which"
+		sed -i "s|host$host/$(volume "$part")|host$host/$part|" "$T"/host[12]/etc/drbdx.d/r0.res
+	done
+	daemon 1
+	daemon 2
+	wait_for 20 connected r0
+}
+volume() { # PART: its file
+	[ "$1" = disk ] && echo r0.img || echo meta.img
+}
+serve() { # HOST:PART
+	local h=$T/host${1%:*} part=${1#*:}
+	apart on "${1%:*}" "$SIM/hanging-disk" "$h/$part" "$h/$(volume "$part")" "$h/$part.pid" </dev/null >/dev/null 2>&1
+}
+hangs() { # HOST:PART...
+	local which
+	for which; do
+		kill -USR1 "$(cat "$T/host${which%:*}/${which#*:}.pid")"
+	done
+}
+goes_on() { # HOST:PART...
+	local which
+	for which; do
+		kill -USR2 "$(cat "$T/host${which%:*}/${which#*:}.pid")"
+	done
+}
+
 # --- live migration
 
 # Its copy runs at the destination, and has not asked for anything yet.
@@ -187,17 +223,20 @@ handed_over_unused() {
 	says 1 '.guest.attachment == "HandedOver"'
 }
 
-# On a slow link four requests of this size fill the daemon's buffers: of 64 most stay in the ring, also when the copy arrives.
+# While the partner's disk does not answer, four requests of this size fill what it lets the daemon send: of 64 most stay in the ring, also when
+# the copy arrives.
 reserved_with_a_full_ring() {
+	apart pair_down 0
+	hanging_pair 0 2:disk
 	start_guest 1 5 r0 --ring-order 2 --depth 64 --segments 256
 	guest 5 set size 2048
-	link delay 100 >/dev/null
+	hangs 2:disk
 	apart guest 5 write 64 >"$T/written" &
 	wait_for 5 in_flight 5 64
 	guest_suspend 5
 	guest_receive 2 5 6
 	says 1 '.reservation != null and .counters.ring.consumed < 64'
-	link delay 0 >/dev/null
+	goes_on 2:disk
 }
 in_flight() { # KEY REQUESTS
 	[ "$(guest "$1" status | guest_value in_flight)" = "$2" ]
