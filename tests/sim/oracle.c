@@ -656,7 +656,7 @@ static void check_words(struct node *n)
 	uint64_t age = waits ? n->sim->now - g->op[g->ring.slot[g->ring.cons % SIM_GUEST_SLOTS]].put : 0;
 
 	if (n->up && !n->stopping && g->attach == ATTACH_ACTIVE && g->life == LIFE_RUNNING &&
-	    age > 10 * SIM_SECOND && !n->status.frozen[0] && !n->status.disk_error &&
+	    age > 10 * SIM_SECOND && n->sim->now - n->spoken > SIM_SECOND && !n->status.frozen[0] && !n->status.disk_error &&
 	    !replicate_ready(n->core) && !n->status.metadata_ms)
 		sim_violate(
 			n->sim, ORACLE_LIVENESS,
