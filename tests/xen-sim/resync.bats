@@ -196,24 +196,25 @@ seconds_of_resync() {
 
 @test "P1 a resync that is interrupted in whatever way goes on where it was" {
 	local way left=16777216
-	on_both configured 's|net {|disk { resync-rate 4M; } net {|'
+	on_both configured 's|net {|disk { resync-rate 512K; } net {|'
 	start_guest 1 5
 	guest 5 write 50
 	ctl 2 invalidate r0
 	for way in 'ctl 2 down r0; ctl 2 up r0' 'stop_daemon 2; daemon 2' 'stop_daemon 1; daemon 1' 'cut_link; wait_for 10 disconnected 2; join_link'; do
 		wait_for 20 less_is_left "$left"
 		left=$(value_of 2 .out_of_sync.bytes)
-		[ "$left" != 0 ] || break	# ended meanwhile, on a host that does much else
+		[ "$left" != 0 ]
 		eval "$way"
 		wait_for 20 connected r0
 		wait_for 20 says 2 '.resync.state != "WFBitMap"'
 		[ "$(went_on_with)" -le "$left" ]
 	done
+	[ "$(logged 2 'resync WFBitMap -> SyncTarget')" -gt 4 ]
+	configured 2 's|resync-rate 512K|resync-rate 100M|'
 	wait_for 30 in_sync
-	[ "$(logged 2 'resync WFBitMap -> SyncTarget')" -gt 2 ]
 	done_with 5
 }
-less_is_left() { [ "$(value_of 2 .out_of_sync.bytes)" -lt $(($1 - 524288)) ] || says 2 '.disk.state == "UpToDate"'; }
+less_is_left() { [ "$(value_of 2 .out_of_sync.bytes)" -lt $(($1 - 131072)) ]; }
 went_on_with() { # bytes
 	echo $(($(sed -n 's/.*r0: resync WFBitMap -> SyncTarget (\([0-9]*\) KiB.*/\1/p' "$T/host2/log/drbdxd.log" | tail -n 1) * 1024))
 }
