@@ -342,7 +342,7 @@ static void print_packets(const struct totals *t)
 		printf("  packet %-14s arrived %10" PRIu64 "  lost %8" PRIu64 "  late %8" PRIu64 "  twice %8" PRIu64 " (closed for it %6" PRIu64
 		       ")  again %8" PRIu64 "\n",
 		       packet_name(i), t->delivered[i], t->lost[i], t->late[i], t->twice[i], t->refused_twice[i], t->again[i]);
-	printf("  packets INTRO, AUTH, REFUSE, PING and PONG are the transport's: tests/unit/transport.test.c\n");
+	printf("  packets INTRO, AUTH, REFUSE, PING, PONG and RESTARTING are the transport's: tests/unit/transport.test.c\n");
 }
 
 static void print_faults(const struct totals *t)
@@ -412,8 +412,8 @@ void coverage_print(const struct totals *t)
 	print_fencing(t);
 	print_commands(t);
 	printf("  migrations %" PRIu64 ": reserved %" PRIu64 ", refused %" PRIu64 ", completed %" PRIu64
-	       ", undone %" PRIu64 "; tokens back %" PRIu64 "; guests parked %" PRIu64 ", adopted %" PRIu64 "; requests executed again %" PRIu64 "\n",
-	       t->migrations, t->reserved, t->reserve_refused, t->completed, t->undone, t->back, t->parked, t->adopted, t->executed_again);
+	       ", undone %" PRIu64 "; tokens back %" PRIu64 "; guests parked %" PRIu64 ", daemons upgraded %" PRIu64 ", adopted %" PRIu64 "; requests executed again %" PRIu64 "\n",
+	       t->migrations, t->reserved, t->reserve_refused, t->completed, t->undone, t->back, t->parked, t->upgraded, t->adopted, t->executed_again);
 	printf("  claims %" PRIu64 ": granted %" PRIu64 ", refused %" PRIu64 "; activations %" PRIu64 "; Primaries that died %" PRIu64 "\n",
 	       t->claims, t->granted, t->refused, t->activations, t->primaries);
 	printf("  resyncs begun %" PRIu64 ", sectors copied %" PRIu64 ", guests that went on alone %" PRIu64 ", timelines %" PRIu64

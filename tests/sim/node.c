@@ -333,6 +333,8 @@ void node_settle(struct node *n)
 void node_connected(struct node *n, uint64_t connection)
 {
 	n->connection = connection;
+	n->back_within_ms = 0;
+	n->promised_until = 0;
 	sim_note(n->sim, n, "connected", connection, 0, 0);
 	replicate_connected(n->core, sim_ms(n->sim));
 	node_settle(n);
@@ -346,6 +348,17 @@ static void fail_early(struct node *n)
 			oracle_completed(n, &n->guest.op[i], -EIO);
 }
 
+/* The connection has ended on which it was said (transport.c). */
+static void partner_restarts(struct node *n)
+{
+	if (!n->back_within_ms || n->status.connection != CONNECTION_CONNECTED)
+		return;
+	n->promised_until = n->sim->now + n->back_within_ms * SIM_MS;
+	n->promised_gen = n->meta.durable.gen.current;
+	if (!sim_is(n->sim, MUTANT_RESTART_UNHEARD))
+		replicate_partner_restarts(n->core, n->back_within_ms, sim_ms(n->sim));
+}
+
 void node_disconnected(struct node *n, const char *why)
 {
 	sim_say(n->sim, n, "disconnected", why);
@@ -355,6 +368,7 @@ void node_disconnected(struct node *n, const char *why)
 	vnet_try(n->sim);
 	if (sim_is(n->sim, MUTANT_IO_ERROR_EARLY))
 		fail_early(n);
+	partner_restarts(n);
 	replicate_disconnected(n->core, why, sim_ms(n->sim));
 	node_settle(n);
 }
@@ -476,6 +490,10 @@ void node_receive(struct node *n, struct packet *p, uint8_t *payload)
 	struct peer_op *op = NULL;
 	int rc;
 
+	if (p->type == PACKET_RESTARTING) {
+		n->back_within_ms = p->restarting.within_ms;
+		return;
+	}
 	if (perverted(n, p, payload))
 		return;
 	if (wire_needs_request(p->type)) {
@@ -509,6 +527,7 @@ void node_command(struct node *n, enum command c)
 	sim_note(n->sim, n, "command", c, 0, 0);
 	n->sim->totals->command[c]++;
 	n->commanding = true;
+	n->promised_until = 0; /* a person decides */
 	n->command = c;
 	n->given_up |= c == COMMAND_DISCARD;
 	if (c == COMMAND_INVALIDATE || c == COMMAND_PROMOTE || c == COMMAND_DISCARD)
@@ -629,6 +648,51 @@ void node_stop(struct node *n)
 		replicate_yield(n->core, sim_ms(n->sim));
 	node_settle(n);
 	sim_mortal(sim_in(n->sim, sim_random(n->sim, 100 * SIM_MS), stopped_event, n));
+}
+
+/* Another program takes the daemon's place (docs/RESTART.md, section 7), most often within the time that it has promised. The token stays
+ * where it is; what the partner waits for is asked for again when the two have met. */
+#define PROMISED_MS 1000u
+enum upgrade_step { UPGRADE_PART, UPGRADE_CLOSE };
+
+static bool parts(struct node *n)
+{
+	if (replicate_guest_requests(n->core))
+		return false;
+	if (n->status.attachment != ATTACHMENT_NONE && n->status.attachment != ATTACHMENT_RELEASING)
+		vdevice_park(n);
+	return true;
+}
+
+static void upgraded_event(struct sim *s, struct event *e)
+{
+	struct node *n = e->node;
+	enum upgrade_step step = (enum upgrade_step)e->a;
+
+	if (!n->up)
+		return;
+	if (step == UPGRADE_CLOSE && parts(n) && n->status.attachment == ATTACHMENT_NONE && !n->meta.step) {
+		vnet_close(n, "it is being upgraded");
+		node_crash(n, false, sim_between(s, 20, sim_chance(s, 800) ? 500 : 3000) * SIM_MS);
+		return;
+	}
+	if (step == UPGRADE_PART && parts(n)) {
+		vnet_restarting(n, PROMISED_MS);
+		step = UPGRADE_CLOSE;
+	}
+	e = sim_in(s, sim_between(s, 1, 20) * SIM_MS + 2 * s->net.delay, upgraded_event, n);
+	e->a = step;
+	sim_mortal(e);
+}
+
+void node_upgrade(struct node *n)
+{
+	n->stopping = true;
+	n->stopped_at = n->sim->now;
+	vdevice_disturbed(n->sim);
+	sim_note(n->sim, n, "upgrade", n->status.attachment, 0, 0);
+	n->sim->totals->upgraded++;
+	sim_mortal(sim_in(n->sim, sim_random(n->sim, 100 * SIM_MS), upgraded_event, n));
 }
 
 int node_init(struct sim *s, int index, const struct superblock *sb)
@@ -816,7 +880,7 @@ void node_crash(struct node *n, bool power, uint64_t downtime)
 		n->peer[i].used = false;
 	vdevice_daemon_died(n, power);
 	n->stopping = n->parked = n->commanding = n->sync_paused = n->given_up = false;
-	n->lone_since = n->unasked_since = 0;
+	n->lone_since = n->unasked_since = n->promised_until = n->back_within_ms = 0;
 	n->fenced = n->ready_sent = n->told = false;
 	fencer_daemon_died(n);
 	if (power)

@@ -224,6 +224,9 @@ void oracle_state(struct node *n)
 	if (n->meta.flipped >= 0 && n->meta.flip_read && !n->meta.page_written && n->status.out_of_sync_known)
 		sim_violate(s, ORACLE_MARKS, "node %d: page %d of the bitmap is damaged, all of it was read, and nobody noticed", n->index,
 			    n->meta.flipped);
+	if (s->now + SIM_MS < n->promised_until && n->meta.durable.gen.current != n->promised_gen)
+		sim_violate(s, ORACLE_LIVENESS, "node %d parts from its partner, which has said that it is back in %lu ms", n->index,
+			    (n->promised_until - s->now) / SIM_MS);
 	if (n->status.connection == CONNECTION_REFUSED && !s->history.excused && !returning(n))
 		sim_violate(s, ORACLE_REFUSED, "node %d refuses its partner although nothing was forced, replaced or broken: %s",
 			    n->index, n->status.why);

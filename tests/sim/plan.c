@@ -126,6 +126,7 @@ void plan_make(struct sim *s)
 	p->hangs = sim_chance_apart(s, 300) || sim_is(s, MUTANT_HUNG_FORGOTTEN) || sim_is(s, MUTANT_HUNG_BUFFER);
 	draw_fencing(s);
 	p->wfc_force = !p->hangs && sim_chance_apart(s, 100);
+	p->upgrades = s->seed % 8 == 5 || sim_is(s, MUTANT_RESTART_UNHEARD); /* drawn without a stream: other seeds' schedules stay what they are */
 	draw_pair(s);
 	p->cache = sim_chance(s, 100);
 	p->calm = sim_chance(s, 600);
@@ -207,7 +208,10 @@ bool plan_restart(struct node *n)
 {
 	if (!n->up || n->stopping || n->sim->plan.cache || n->sim->plan.stopped)
 		return false;
-	node_stop(n);
+	if (n->sim->plan.upgrades && sim_chance(n->sim, 600))
+		node_upgrade(n);
+	else
+		node_stop(n);
 	return true;
 }
 

@@ -132,6 +132,7 @@ enum oracle {
 	X(IN_SYNC_IGNORED,	"in-sync-ignored") \
 	X(BITMAP_IGNORED,	"bitmap-ignored") \
 	X(STALE_READ,		"stale-read") \
+	X(RESTART_UNHEARD,	"restart-unheard") \
 	X(LATE_COPY,		"late-copy") \
 	X(CONFIRMED_KEPT,	"confirmed-kept") \
 	X(DISKLESS_IGNORED,	"diskless-ignored") \
@@ -279,6 +280,7 @@ void vnet_start(struct sim *s);
 void vnet_try(struct sim *s);
 void vnet_send(struct node *n, const struct packet *p, struct request *req);
 void vnet_close(struct node *n, const char *why);
+void vnet_restarting(struct node *n, uint32_t within_ms); /* the transport's own RESTARTING */
 void vnet_cut(struct sim *s);		/* the present connection ends; each side notices in its own time */
 void vnet_cut_half(struct sim *s, int silent);	/* packets from this node do not arrive any more; the other's do */
 bool vnet_whole(struct sim *s);
@@ -463,6 +465,10 @@ struct node {
 	bool stopping;			/* it has yielded or will be parked, and will go */
 	bool parked;
 	uint64_t stopped_at;		/* since when it is stopping */
+	/* RESTARTING came on the present connection, or had come on the last one: then the partner is waited for until so long, and the data
+	 * are those of this generation until then. */
+	uint32_t back_within_ms;
+	uint64_t promised_until, promised_gen;
 	/* What is so of the partner's fencing since this node sent READY last (oracle.c): fence-peer, LEAVING or our superblock has told that it
 	 * was fenced; a person has said that the guest may go on; this node has begun a generation of its own although the partner might
 	 * be promoted, which a policy allows. */
@@ -487,6 +493,7 @@ bool node_diskless(const struct node *n);
 const struct superblock *node_superblock(const struct node *n);
 void node_crash(struct node *n, bool power, uint64_t downtime);
 void node_stop(struct node *n);
+void node_upgrade(struct node *n);
 void node_power_off(struct node *n, uint64_t downtime);	/* also while no daemon runs there */
 void node_replace(struct node *n);	/* another disk, and metadata created anew */
 void node_settle(struct node *n);	/* after every call of the core */
@@ -594,6 +601,7 @@ struct plan {
 	bool detach;			/* on-io-error detach */
 	bool wfc_force;			/* on-wfc-timeout force-primary */
 	bool csums;			/* csums-alg on both nodes */
+	bool upgrades;			/* of the daemons that are stopped, some are replaced by another program */
 	bool hangs;			/* disks hang in this schedule, and there may be a disk-timeout */
 	struct after_sb after_sb;
 	enum fencing fencing[SIM_NODES];
@@ -829,7 +837,7 @@ struct totals {
 	uint64_t claims, granted, refused, activations;
 	/* hand-overs: begun, reserved, refused, the copy is served, undone, the token came back; guests
 	 * that an orderly stop left, and that a later daemon adopted; requests that a killed one left */
-	uint64_t migrations, reserved, reserve_refused, completed, undone, back, adopted, parked, executed_again;
+	uint64_t migrations, reserved, reserve_refused, completed, undone, back, adopted, parked, upgraded, executed_again;
 };
 struct sim {
 	uint64_t seed, now, order, events, hash;

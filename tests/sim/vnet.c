@@ -338,6 +338,15 @@ void vnet_send(struct node *n, const struct packet *p, struct request *req)
 	plan_point(n, POINT_SENT, sent.type);
 }
 
+void vnet_restarting(struct node *n, uint32_t within_ms)
+{
+	const struct packet p = { .type = PACKET_RESTARTING, .restarting.within_ms = within_ms };
+	struct connection *c = find(n->sim, n->connection);
+
+	if (c && !c->closing[n->index])
+		depart(n, c, &p, NULL, CRUELTY_NONE);
+}
+
 /* Both sides talk to each other now, without undue delay. */
 bool vnet_whole(struct sim *s)
 {
