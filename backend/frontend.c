@@ -54,21 +54,34 @@ static int missing(const char *key, char *why, size_t why_size)
 	return -EINVAL;
 }
 
-static int read_protocol(struct store *s, const char *path, char *why, size_t why_size)
+/* Where a guest that names none may run: one that is older than the key. */
+#if defined(__x86_64__) || defined(__i386__)
+#define PROTOCOL_UNNAMED SLOT_X86_32
+#else
+#define PROTOCOL_UNNAMED SLOT_X86_64
+#endif
+
+static const struct {
+	const char *name;
+	enum slot_abi abi;
+} protocols[] = { { "x86_64-abi", SLOT_X86_64 }, { "x86_32-abi", SLOT_X86_32 }, { "arm-abi", SLOT_X86_64 } };
+
+static int read_protocol(struct store *s, const char *path, uint8_t *abi, char *why, size_t why_size)
 {
 	char text[32];
 	int rc = store_read(s, path, "protocol", text, sizeof(text));
 
 	if (rc == -EIO)
 		return rc;
-	if (!rc && !strcmp(text, "x86_64-abi"))
-		return 0;
+	*abi = PROTOCOL_UNNAMED;
 	if (rc == -ENOENT)
-		snprintf(why, why_size,
-			 "the frontend names no protocol, which means x86_32-abi; only x86_64-abi is served: boot a 64-bit kernel");
-	else
-		snprintf(why, why_size, "the frontend's protocol is %s; only x86_64-abi is served: boot a 64-bit kernel",
-			 rc ? "unreadable" : text);
+		return 0;
+	for (size_t i = 0; !rc && i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		if (!strcmp(text, protocols[i].name)) {
+			*abi = (uint8_t)protocols[i].abi;
+			return 0;
+		}
+	snprintf(why, why_size, "the frontend's protocol is %s; x86_64-abi, x86_32-abi and arm-abi are served", rc ? "unreadable" : text);
 	return -EINVAL;
 }
 
@@ -153,7 +166,7 @@ int frontend_read(struct store *s, const char *path, uint32_t domid, struct ring
 
 	memset(out, 0, sizeof(*out));
 	out->domid = domid;
-	rc = read_protocol(s, path, why, why_size);
+	rc = read_protocol(s, path, &out->abi, why, why_size);
 	if (!rc)
 		rc = read_queues(s, path, why, why_size);
 	if (!rc)
@@ -173,6 +186,6 @@ int frontend_read(struct store *s, const char *path, uint32_t domid, struct ring
 
 bool frontend_same_ring(const struct ring_params *a, const struct ring_params *b)
 {
-	return a->domid == b->domid && a->order == b->order && a->port == b->port &&
+	return a->domid == b->domid && a->order == b->order && a->abi == b->abi && a->port == b->port &&
 	       !memcmp(a->ref, b->ref, sizeof(a->ref[0]) << a->order);
 }

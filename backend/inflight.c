@@ -149,7 +149,7 @@ static int check(const struct inflight_table *t, char *why, size_t why_size)
 	if (t->version != INFLIGHT_VERSION)
 		return refuse(-EINVAL, why, why_size, "it is of version %u, and this drbdxd knows version %u", t->version,
 			      INFLIGHT_VERSION);
-	if (t->serving != 1 || t->order > RING_ORDER_MAX || t->zero || !all_zero(t->room, sizeof(t->room)) ||
+	if (t->serving != 1 || t->order > RING_ORDER_MAX || t->abi > SLOT_ABI_MAX || t->zero || !all_zero(t->room, sizeof(t->room)) ||
 	    !memchr(t->resource, 0, sizeof(t->resource)))
 		return refuse(-EINVAL, why, why_size, "its header is damaged");
 	for (unsigned int tag = 0; tag < REQUESTS_MAX; tag++)
@@ -212,6 +212,7 @@ void inflight_begin(struct inflight_table *t, const struct ring_params *ring, ui
 	inflight_idle(t);
 	t->domid = ring->domid;
 	t->order = ring->order;
+	t->abi = ring->abi;
 	t->port = ring->port;
 	memset(t->ref, 0, sizeof(t->ref));
 	memcpy(t->ref, ring->ref, sizeof(t->ref[0]) << ring->order);
@@ -226,7 +227,7 @@ void inflight_begin(struct inflight_table *t, const struct ring_params *ring, ui
 
 static bool same_ring(const struct inflight_table *t, const struct ring_params *ring)
 {
-	return t->order == ring->order && t->port == ring->port &&
+	return t->order == ring->order && t->abi == ring->abi && t->port == ring->port &&
 	       !memcmp(t->ref, ring->ref, sizeof(t->ref[0]) << t->order);
 }
 

@@ -44,7 +44,8 @@ struct inflight_table {
 	uint32_t domid, order, port, zero;
 	uint32_t ref[1u << RING_ORDER_MAX];
 	uint64_t req_cons; /* requests below it are consumed */
-	uint8_t room[3856]; /* 0 */
+	uint32_t abi; /* of the ring's slots, enum slot_abi; 0 in the tables of programs that knew no other */
+	uint8_t room[3852]; /* 0 */
 	struct inflight_entry entry[REQUESTS_MAX];
 };
 static_assert(sizeof(struct inflight_entry) == 128, "an entry is two cache lines");

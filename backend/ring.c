@@ -111,35 +111,6 @@ refuse(int rc, char *why, size_t why_size, const char *fmt, ...)
 	return rc;
 }
 
-/* The ABI: these two functions are all that knows the layout of a shared slot. A guest with another one
- * (x86_32: 4-byte alignment, 108-byte requests) needs its own pair and its own ring type. */
-
-static void slot_read(const struct ring *ring, RING_IDX index, blkif_request_t *out)
-{
-	RING_COPY_REQUEST(&ring->back, index, out);
-	/* The macro's volatile is on the pointer, not on what it points to: forbid the compiler a second
-	 * look. */
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
-struct response_x86_64 {	/* blkif_response_t with its padding spelled out: none is left unwritten */
-	uint64_t id;
-	uint8_t operation;
-	uint8_t zero;
-	int16_t status;
-	uint32_t zero2;
-};
-static_assert(sizeof(struct response_x86_64) == sizeof(blkif_response_t), "response");
-static_assert(offsetof(struct response_x86_64, status) == offsetof(blkif_response_t, status), "response");
-static_assert(sizeof(union blkif_sring_entry) == 112, "x86_64 layout of a slot");
-
-static void slot_answer(struct ring *ring, RING_IDX index, uint64_t id, uint8_t operation, int16_t status)
-{
-	const struct response_x86_64 response = { .id = id, .operation = operation, .status = status };
-
-	memcpy(RING_GET_RESPONSE(&ring->back, index), &response, sizeof(response));
-}
-
 static struct guest_request *guest(struct request *req)
 {
 	return (struct guest_request *)req;
@@ -295,6 +266,7 @@ int ring_attach(const struct ring_params *params, const struct blkif_limits *lim
 	RING_IDX req_prod = 0;
 	int rc;
 
+	assert(params->abi <= SLOT_ABI_MAX);
 	if (params->order > RING_ORDER_MAX)
 		return refuse(-EINVAL, why, why_size, "ring-page-order %u is more than %u", params->order,
 			      RING_ORDER_MAX);
@@ -481,7 +453,7 @@ static bool take_slot(struct ring *ring, RING_IDX index)
 	assert(ring->free_count);	/* invariant 3 */
 	tag = ring->free[--ring->free_count];
 	entry = &ring->inflight->entry[tag];
-	slot_read(ring, index, &entry->slot);
+	slot_read(ring->params.abi, &ring->back, index, &entry->slot);
 	entry->request = ring->inflight->req_cons + (RING_IDX)(index - ring->back.req_cons);
 	inflight_set_state(entry, INFLIGHT_TAKEN);
 	ring->table[tag].left = false;
@@ -755,7 +727,7 @@ static void answer(struct ring *ring, uint16_t tag)
 
 	ring->inflight->entry[tag].response = index;
 	inflight_set_state(&ring->inflight->entry[tag], INFLIGHT_ANSWERING);
-	slot_answer(ring, index, g->op.id, g->op.operation, g->status);
+	slot_answer(ring->params.abi, &ring->back, index, g->op.id, g->op.operation, g->status);
 	ring->counters.answered++;
 	ring->counters.again += g->left;
 	ring->left_unanswered -= g->left;

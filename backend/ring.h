@@ -14,6 +14,7 @@
 #include "backend/blkif.h"
 #include "backend/pool.h"
 #include "backend/request.h"
+#include "backend/slot.h"
 
 #define RING_ORDER_MAX 4u
 #define RING_SLOTS(order) (32u << (order)) /* of a ring of 1 << order pages */
@@ -21,6 +22,7 @@
 struct ring_params {		/* as read from the frontend's xenstore directory, each value checked there */
 	uint32_t domid;
 	uint8_t order;
+	uint8_t abi;		/* enum slot_abi */
 	uint32_t ref[1u << RING_ORDER_MAX];
 	uint32_t port;		/* the frontend's event-channel port */
 };

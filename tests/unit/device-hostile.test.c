@@ -55,14 +55,31 @@ static void each_key_is_a_strict_number_in_range(void **state)
 	refused("event-channel", "131072", 6);
 }
 
-static void only_the_64_bit_protocol_is_served(void **state)
+static void served_in(const char *protocol, enum slot_abi abi)
+{
+	setup(NULL);
+	show("protocol", protocol, protocol ? (unsigned int)strlen(protocol) : 0);
+	assert_int_equal(fake.count[CALL_CONNECT], 1);
+	assert_int_equal(fake.ring.abi, abi);
+	answer(CALL_CONNECT, 0, "");
+	assert_string_equal(xf_get(BE "state"), "4");
+	teardown(NULL);
+}
+
+static void the_known_protocols_are_served_and_no_others(void **state)
 {
 	(void)state;
-	refused("protocol", "x86_32-abi", 10);
-	refused("protocol", "arm-abi", 7);
+	served_in("x86_64-abi", SLOT_X86_64);
+	served_in("x86_32-abi", SLOT_X86_32);
+	served_in("arm-abi", SLOT_X86_64);
+#if defined(__x86_64__) || defined(__i386__)
+	served_in(NULL, SLOT_X86_32); /* older than the key */
+#endif
 	refused("protocol", "", 0);
 	refused("protocol", "x86_64-abi ", 11);
-	refused("protocol", NULL, 0);
+	refused("protocol", "x86_32", 6);
+	refused("protocol", "native", 6);
+	refused("protocol", "x86_32-abi-and-more-than-there-is-room-for", 42);
 }
 
 static void a_hostile_ring_order_is_refused(void **state)
@@ -246,7 +263,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_key_is_a_strict_number_in_range),
-		cmocka_unit_test(only_the_64_bit_protocol_is_served),
+		cmocka_unit_test(the_known_protocols_are_served_and_no_others),
 		cmocka_unit_test(a_hostile_ring_order_is_refused),
 		cmocka_unit_test(several_queues_are_refused_with_the_way_out),
 		TEST(add_refuses_a_guest_that_agreed_on_several_queues),

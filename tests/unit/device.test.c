@@ -310,6 +310,21 @@ static void another_ring_replaces_the_old_one(void **state)
 	assert_string_equal(xf_get(BE "state"), "4");
 }
 
+/* A 32-bit kernel after a 64-bit one: its slots lie elsewhere. */
+static void another_protocol_on_the_same_pages_is_another_ring(void **state)
+{
+	(void)state;
+	served_device();
+	xf_write(FE "protocol", "x86_32-abi");
+	frontend_to("3");
+	assert_int_equal(fake.count[CALL_DISCONNECT], 1);
+	answer(CALL_DISCONNECT, 0, "");
+	assert_int_equal(fake.count[CALL_CONNECT], 2);
+	assert_int_equal(fake.ring.abi, SLOT_X86_32);
+	answer(CALL_CONNECT, 0, "");
+	assert_string_equal(xf_get(BE "state"), "4");
+}
+
 static void state_6_waits_until_the_ring_is_unmapped(void **state)
 {
 	(void)state;
@@ -697,6 +712,7 @@ int main(void)
 		TEST(domain_0_may_be_the_frontend),
 		TEST(the_same_ring_again_is_ignored),
 		TEST(another_ring_replaces_the_old_one),
+		TEST(another_protocol_on_the_same_pages_is_another_ring),
 		TEST(state_6_waits_until_the_ring_is_unmapped),
 		TEST(a_closed_guest_may_open_again),
 		TEST(state_5_is_answered_although_never_connected),

@@ -218,7 +218,7 @@ static uint32_t ask(uint8_t op, uint32_t block, uint32_t blocks, bool bad, bool 
 	}
 	if (indirect) {
 		guest_put_indirect(op, (uint64_t)block * SECTORS, (uint16_t)blocks, page, page + 16);
-		r = RING_GET_REQUEST(&fake.front, fake.front.req_prod_pvt - 1);
+		r = guest_made();
 	} else {
 		r = guest_put(op, (uint64_t)block * SECTORS, (uint8_t)blocks, page);
 	}
@@ -284,7 +284,7 @@ static void start_world(unsigned int order, RING_IDX start)
 
 static int attach_order(unsigned int order)
 {
-	struct ring_params params = { .domid = DOMID, .order = (uint8_t)order, .port = GUEST_PORT };
+	struct ring_params params = { .domid = DOMID, .order = (uint8_t)order, .abi = (uint8_t)fake_abi, .port = GUEST_PORT };
 
 	for (unsigned int i = 0; i < 16; i++)
 		params.ref[i] = RING_REF + i;
@@ -729,8 +729,9 @@ static void a_damaged_table_is_refused_in_words(void **state)
 	DAMAGE(t->version = 2, "version 2, and this drbdxd knows version 1");
 	DAMAGE(t->serving = 2, "header is damaged");
 	DAMAGE(t->order = 5, "header is damaged");
+	DAMAGE(t->abi = 2, "header is damaged");
 	DAMAGE(t->zero = 1, "header is damaged");
-	DAMAGE(t->room[3855] = 1, "header is damaged");
+	DAMAGE(t->room[3851] = 1, "header is damaged");
 	DAMAGE(memset(t->resource, 'x', sizeof(t->resource)), "header is damaged");
 	DAMAGE(t->domid++, "of domain 8");
 	DAMAGE(e->state = 3, " is damaged");
@@ -773,15 +774,17 @@ static void a_guest_that_changes_its_indices_meanwhile_is_refused_or_fooled_but_
 static void a_new_ring_of_the_guest_is_served_from_its_beginning(void **state)
 {
 	(void)state;
-	for (unsigned int how = 0; how < 4; how++) {
+	for (unsigned int how = 0; how < 5; how++) {
 		left_behind(5);
-		fake_front(0, how < 3 ? 50 * how : 0);
+		fake_front(0, how == 3 ? 0 : 50 * how);
 		if (how == 0)
 			fake.table->port++;
 		else if (how == 1)
 			fake.table->ref[0]++;
 		else if (how == 2)
 			fake.table->order = 1; /* and the same page, in which nothing is answered, is how 3 */
+		else if (how == 4)
+			fake.table->abi ^= 1; /* a kernel of the other layout */
 		ask(BLKIF_OP_WRITE, 3, 1, false, false);
 		guest_push();
 		assert_int_equal(attach_order(0), 0);
@@ -792,6 +795,7 @@ static void a_new_ring_of_the_guest_is_served_from_its_beginning(void **state)
 		assert_int_equal(*(uint32_t *)world.job[0].req->data, 9);
 		assert_int_equal(fake.table->req_cons, fake.front.req_prod_pvt);
 		assert_int_equal(fake.table->order, 0);
+		assert_int_equal(fake.table->abi, fake_abi);
 		assert_int_equal(fake.table->port, GUEST_PORT);
 		ring_complete(fake.ring, world.job[0].req, 0);
 		ring_push(fake.ring);
@@ -999,7 +1003,7 @@ static void the_document_has_the_fields_of_the_code(void **state)
 	static const struct layout_field header[] = {
 		F(inflight_table, magic), F(inflight_table, version), F(inflight_table, serving), F(inflight_table, resource),
 		F(inflight_table, domid), F(inflight_table, order), F(inflight_table, port), F(inflight_table, zero),
-		F(inflight_table, ref), F(inflight_table, req_cons), F(inflight_table, room), { 0 },
+		F(inflight_table, ref), F(inflight_table, req_cons), F(inflight_table, abi), F(inflight_table, room), { 0 },
 	};
 	static const struct layout_field entry[] = {
 		F(inflight_entry, slot), F(inflight_entry, request), F(inflight_entry, response), F(inflight_entry, state), { 0 },
@@ -1031,7 +1035,7 @@ static int teardown(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
 
-int main(void)
+static int all_tests(const char *name)
 {
 	const struct CMUnitTest tests[] = {
 		T(it_may_die_at_every_store),
@@ -1056,5 +1060,10 @@ int main(void)
 		FILE_TEST(the_document_has_the_fields_of_the_code),
 	};
 
-	return cmocka_run_group_tests_name("inflight", tests, NULL, NULL);
+	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return run_with_each_abi(all_tests, "inflight");
 }

@@ -290,7 +290,7 @@ static void a_hostile_index_is_not_quiet(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, finish)
 
-int main(void)
+static int all_tests(const char *name)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_was_in_the_ring_is_consumed_and_nothing_beyond),
@@ -311,5 +311,10 @@ int main(void)
 		T(a_hostile_index_is_not_quiet),
 	};
 
-	return cmocka_run_group_tests_name("ring-hold", tests, NULL, NULL);
+	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return run_with_each_abi(all_tests, "ring-hold");
 }

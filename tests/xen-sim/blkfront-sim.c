@@ -42,6 +42,7 @@ static const char usage_text[] =
 "  guest   --domid D --devid V --control SOCKET [--model FILE] [--seed N] [--depth N] [--segments N]\n"
 "          [--ring-order 0..4] [--ring-keys new|old|order0] [--num-ring-pages] [--protocol S|none]\n"
 "          [--no-indirect] [--style linux|jump4|grub|netbsd] [--timeout MS] [--background] [--no-connect]\n"
+"                            protocol: x86_64-abi, x86_32-abi, arm-abi; its ring is as that says\n"
 "          [--state FILE]    one that was suspended elsewhere: it goes on, and asks again for all that it has\n"
 "                            no answer for\n"
 "  ctl     SOCKET [--timeout MS] COMMAND...\n"
@@ -365,7 +366,6 @@ static int read_state(struct options *o, struct move *m)
 		return rc;
 	m->cfg.domid = o->fe.domid;
 	m->cfg.devid = o->fe.devid;
-	m->cfg.protocol = o->fe.protocol;
 	o->fe = m->cfg;
 	return 0;
 }
@@ -644,7 +644,9 @@ static bool option_of_guest(struct options *o, int opt, const char *arg)
 	case OPT_RING_ORDER: o->fe.ring_order = (unsigned)atoi(arg); return o->fe.ring_order <= 4;
 	case OPT_RING_KEYS: return option_ring_keys(o, arg);
 	case OPT_NUM_RING_PAGES: o->fe.num_ring_pages = true; return true;
-	case OPT_PROTOCOL: o->fe.protocol = strcmp(arg, "none") ? arg : NULL; return true;
+	case OPT_PROTOCOL:
+		snprintf(o->fe.protocol, sizeof(o->fe.protocol), "%s", strcmp(arg, "none") ? arg : "");
+		return true;
 	case OPT_NO_INDIRECT: o->fe.no_indirect = true; return true;
 	case OPT_STYLE: return option_style(o, arg);
 	case OPT_TIMEOUT: o->timeout_ms = atoi(arg); return o->timeout_ms > 0;

@@ -196,7 +196,7 @@ void fe_publish(struct frontend *fe)
 		}
 	}
 	fe_write_int(fe, "event-channel", fe->port);
-	if (fe->cfg.protocol)
+	if (*fe->cfg.protocol)
 		fe_write(fe, "protocol", fe->cfg.protocol);
 	fe_write_int(fe, "feature-persistent", 0);
 }
@@ -361,6 +361,48 @@ int fe_close(struct frontend *fe, int timeout_ms)
 	return rc < 0 ? rc : 0;
 }
 
+/* Slots. Those of x86_32 have 108 bytes, since a 64-bit field is aligned to 4 there: the same fields, without the padding behind the
+ * first four bytes. Both rings have 32 slots a page, so the macros' indices serve for both. */
+
+static bool x86_32(const struct frontend *fe)
+{
+	return !*fe->cfg.protocol || !strcmp(fe->cfg.protocol, "x86_32-abi");
+}
+
+uint8_t *fe_slot(struct frontend *fe, RING_IDX index)
+{
+	return (uint8_t *)fe->ring.sring->ring + (size_t)(index & (RING_SIZE(&fe->ring) - 1)) * (x86_32(fe) ? 108 : 112);
+}
+
+size_t fe_in_slot(const struct frontend *fe, size_t offset)
+{
+	return x86_32(fe) && offset > 4 ? offset - 4 : offset;
+}
+
+static void put_slot(struct frontend *fe, const void *slot)
+{
+	uint8_t *at = fe_slot(fe, fe->ring.req_prod_pvt++);
+	const uint8_t *from = slot;
+
+	if (x86_32(fe)) {
+		memcpy(at, from, 4);
+		memcpy(at + 4, from + 8, 104);
+	} else {
+		memcpy(at, from, 112);
+	}
+}
+
+/* Its fields are at the same places in both. */
+static struct blkif_response get_response(struct frontend *fe, RING_IDX index)
+{
+	const uint8_t *at = fe_slot(fe, index);
+	struct blkif_response rsp = { .operation = at[8] };
+
+	memcpy(&rsp.id, at, sizeof(rsp.id));
+	memcpy(&rsp.status, at + 10, sizeof(rsp.status));
+	return rsp;
+}
+
 /* Requests. */
 
 uint8_t *fe_request_data(struct frontend *fe, struct request *r)
@@ -428,7 +470,7 @@ static void slot_direct(struct frontend *fe, struct request *r, struct blkif_req
 
 void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors)
 {
-	struct blkif_request *slot = RING_GET_REQUEST(&fe->ring, fe->ring.req_prod_pvt);
+	struct blkif_request slot;
 
 	r->busy = true;
 	r->op = op;
@@ -438,19 +480,18 @@ void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t
 	r->id = (fe->next_id++ << 10) | (uint64_t)(r - fe->req);
 	r->slot_op = r->nsegs > BLKIF_MAX_SEGMENTS_PER_REQUEST ? BLKIF_OP_INDIRECT : op;
 	r->issued_ns = now_ns();
-	memset(slot, 0, sizeof(*slot));
+	memset(&slot, 0, sizeof(slot));
 	if (r->slot_op == BLKIF_OP_INDIRECT)
-		slot_indirect(fe, r, slot);
+		slot_indirect(fe, r, &slot);
 	else
-		slot_direct(fe, r, slot);
-	fe->ring.req_prod_pvt++;
+		slot_direct(fe, r, &slot);
+	put_slot(fe, &slot);
 	fe->in_flight++;
 }
 
 void fe_raw_put(struct frontend *fe, const struct blkif_request *slot)
 {
-	memcpy(RING_GET_REQUEST(&fe->ring, fe->ring.req_prod_pvt), slot, sizeof(*slot));
-	fe->ring.req_prod_pvt++;
+	put_slot(fe, slot);
 }
 
 void fe_notify(struct frontend *fe)
@@ -529,7 +570,7 @@ void fe_handle_responses(struct frontend *fe)
 			return;
 		}
 		while (fe->ring.rsp_cons != prod) {
-			struct blkif_response rsp = *RING_GET_RESPONSE(&fe->ring, fe->ring.rsp_cons);
+			struct blkif_response rsp = get_response(fe, fe->ring.rsp_cons);
 
 			fe->ring.rsp_cons++;
 			handle_response(fe, &rsp);

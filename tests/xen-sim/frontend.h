@@ -39,7 +39,7 @@ struct fe_config {
 	bool old_keys;		/* order 0: ring-ref, without ring-page-order */
 	bool order0_ring_ref;	/* ring-page-order=0 together with ring-ref */
 	bool num_ring_pages;	/* FreeBSD's twin of ring-page-order, too */
-	const char *protocol;	/* NULL: none */
+	char protocol[24];	/* "": none, which means x86_32-abi */
 	bool no_indirect;
 	unsigned depth, max_segs;
 };
@@ -114,6 +114,9 @@ void fe_violation(struct frontend *fe, const char *f, ...) __attribute__((format
 struct request *fe_request_get(struct frontend *fe);
 /* Put it on the ring (not yet seen by the backend): op READ, WRITE, FLUSH; its data are in its pages. */
 void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors);
+/* The ring's slots, in the layout of the frontend's protocol: a slot, and where in it what is at `offset` in struct blkif_request is. */
+uint8_t *fe_slot(struct frontend *fe, RING_IDX index);
+size_t fe_in_slot(const struct frontend *fe, size_t offset);
 uint8_t *fe_request_data(struct frontend *fe, struct request *r);
 void fe_raw_put(struct frontend *fe, const struct blkif_request *slot);
 void fe_push(struct frontend *fe);

@@ -67,6 +67,31 @@ served() { # DOMID OPTIONS...
 	volumes_agree
 }
 
+@test "P4 guests of every protocol are served, and one that names none as x86_32" {
+	served 10 --protocol x86_64-abi
+	served 11 --protocol x86_32-abi
+	served 12 --protocol none --ring-order 2 --depth 100
+	served 13 --protocol arm-abi --segments 33
+	served 14 --protocol x86_32-abi --ring-order 4 --depth 512 --segments 4
+	served 15 --protocol x86_32-abi --segments 256 --depth 8
+	volumes_agree
+}
+
+# The same pages and the same port: a 64-bit kernel after a 32-bit boot loader.
+@test "P2 a kernel of another protocol follows on the same device" {
+	start_guest 1 5 r0 --protocol x86_32-abi
+	guest 5 write 50
+	guest 5 quit
+	on 1 xenstore-write /local/domain/5/device/vbd/51714/state 1
+	wait_for 5 backend_state_is 1 5 2
+	next_frontend 5 --protocol x86_64-abi
+	guest 5 verify
+	guest 5 write 100
+	guest 5 verify
+	guest_detach 5
+	volumes_agree
+}
+
 @test "P4 frontends that go through their states as Linux, OVMF, GRUB and NetBSD do are served" {
 	served 10 --style linux
 	served 11 --style jump4

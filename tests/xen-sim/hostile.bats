@@ -31,7 +31,8 @@ attack() { # DOMID NAME
 	fds=$(descriptors)
 	maps=$(mappings)
 	echo "$1" >"$T/attacker"
-	start_guest 1 "$1" r0
+	# shellcheck disable=SC2086
+	start_guest 1 "$1" r0 ${ATTACKER-}
 	# shellcheck disable=SC2086
 	GUEST_TIMEOUT=60000 guest "$1" hostile $2 >"$T/result" || "${3:-false}" "$1" || { cat "$T/result"; return 1; }
 	cat "$T/result"
@@ -79,6 +80,14 @@ starts_once_more() { # DOMID
 @test "P4 impossible sizes of the ring: H17" { attack 25 H17; }
 @test "P4 bad indirect requests: H19" { attack 26 H19; }
 @test "P4 operations that are not offered: ops" { attack 27 ops; }
+
+# Its slots are of another size, and have their fields elsewhere.
+@test "P4 the attacks on slots and segments, by a guest of x86_32" {
+	local domid=40 name
+	for name in "H1 over" H2 H3 H4 H5 H6 H7 H13 H19 ops; do
+		ATTACKER="--protocol x86_32-abi" attack $((domid++)) "$name"
+	done
+}
 
 @test "P3 after all attacks the neighbour reads what it wrote, and the volumes of both are equal" {
 	guest 5 stop

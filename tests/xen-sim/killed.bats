@@ -43,6 +43,24 @@ die_at() { # N PLACE before|after COUNT
 	finish 5
 }
 
+@test "P6 the same of a guest of x86_32, with a full ring, and with indirect segments" {
+	local i options
+	for options in "--ring-order 2 --depth 128" "--segments 256 --depth 12"; do
+		# shellcheck disable=SC2086
+		loaded_with_flushes r0 --protocol x86_32-abi $options
+		for i in {1..8}; do
+			progress 5 $((RANDOM % 60))
+			kill_daemon 1
+			daemon 1
+		done
+		progress 5 50
+		recovered 1
+		finish 5
+	done
+	[ "$(said_finished 1)" -gt 20 ]
+	[ "$(logged 1 'has to be destroyed')" = 0 ]
+}
+
 @test "P6 both daemons killed at once 10 times under load" {
 	local i
 	loaded_with_flushes

@@ -30,6 +30,17 @@ teardown() { teardown_scenario; }
 	well 15
 }
 
+@test "P2 a guest of x86_32 migrates there and back under load, with requests on their way" {
+	start_guest 1 5 r0 --protocol x86_32-abi --ring-order 2 --depth 64 --segments 40
+	guest 5 start mixed
+	wait_for 10 writing 5 50
+	migrate 1 2 5
+	progress 6 50
+	migrate 2 1 6
+	[ "$(on 1 xenstore-read /local/domain/7/device/vbd/51714/protocol)" = x86_32-abi ]
+	well 7
+}
+
 @test "P5 the steps of a hand-over are timed at the destination" {
 	loaded
 	says 1 '.hand_over == null'
