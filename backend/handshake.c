@@ -341,11 +341,12 @@ static void settle_now(struct replicate *r)
 
 bool handshake_begin(struct replicate *r)
 {
-	struct packet p = { .type = PACKET_HELLO };
+	struct packet p;
 
 	if (r->connection != CONNECTION_DRAINING || r->peer_count || r->copies || r->write_busy ||
 	    r->wanted_version != r->durable_version)
 		return false;
+	p = (struct packet){ .type = PACKET_HELLO };
 	fill_hello(r, &p.hello);
 	r->own = p.hello;
 	r->ops->send(r->ctx, &p, NULL);

@@ -227,11 +227,12 @@ void owner_serve_ring(struct resource *r)
 void owner_finish_connect(struct resource *r)
 {
 	struct call *call = r->connect_call;
-	char why[RESOURCE_TEXT] = "";
+	char why[RESOURCE_TEXT];
 	int rc;
 
 	if (!call || !r->activated || replicate_guest_requests(r->core))
 		return;
+	why[0] = '\0';
 	r->orphans = NULL;
 	r->connect_call = NULL;
 	rc = attach_ring(r, why, sizeof(why));

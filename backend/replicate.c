@@ -295,9 +295,15 @@ static bool in_use(const struct replicate *r)
 	return r->durable.flags & r->wanted.flags & (r->write_busy ? r->writing.flags : UINT32_MAX) & SB_IN_USE;
 }
 
+/* What a first request makes durable before it is consumed is there. */
+static bool based(const struct replicate *r)
+{
+	return r->durable.base == r->durable.epoch && in_use(r);
+}
+
 bool replicate_ready(const struct replicate *r)
 {
-	return servable(r) && r->durable.base == r->durable.epoch && in_use(r);
+	return servable(r) && based(r);
 }
 
 unsigned int replicate_guest_requests(const struct replicate *r)
@@ -431,6 +437,8 @@ static void update_frozen(struct replicate *r)
 
 void replicate_settle(struct replicate *r)
 {
+	bool can_serve, ready;
+
 	r->look_again = false;
 	do {
 		fence_advance(r);
@@ -449,10 +457,15 @@ void replicate_settle(struct replicate *r)
 	update_frozen(r);
 	update_failing(r);
 	data_lost_note(r);
-	if ((servable(r) && !r->was_servable) || (replicate_ready(r) && !r->was_ready))
+	can_serve = servable(r);
+	ready = can_serve && based(r);
+	if ((can_serve && !r->was_servable) || (ready && !r->was_ready)) {
 		r->ops->resume(r->ctx);
-	r->was_servable = servable(r);
-	r->was_ready = replicate_ready(r);
+		can_serve = servable(r); /* who is told may have asked for something */
+		ready = can_serve && based(r);
+	}
+	r->was_servable = can_serve;
+	r->was_ready = ready;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -511,9 +511,12 @@ static void go_live(struct transport *t)
 
 static void answer_ping(struct link *l)
 {
-	struct packet p = { .type = PACKET_PONG, .ping.cookie = l->cookie };
+	struct packet p;
 
-	if (l->pong && l->stream.phase == STREAM_OPEN && !stream_send(&l->stream, &p, NULL)) {
+	if (!l->pong || l->stream.phase != STREAM_OPEN)
+		return;
+	p = (struct packet) { .type = PACKET_PONG, .ping.cookie = l->cookie };
+	if (!stream_send(&l->stream, &p, NULL)) {
 		l->pong = false;
 		stream_flush(&l->stream);
 	}
