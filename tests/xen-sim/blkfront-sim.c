@@ -61,7 +61,8 @@ static const char usage_text[] =
 "  status                    the results so far\n"
 "  set KEY VALUE             size (sectors, 0: any), range FIRST:SECTORS, sequential 0|1,\n"
 "                            offset 0..7 (sectors; data begin there in their first page),\n"
-"                            flush N (one of N operations of a mixed load)\n"
+"                            flush N (one of N operations of a mixed load), flush-after N (writes, where a load only\n"
+"                            writes), depth N (so many at once, of --depth)\n"
 "  close, connect, reconnect through the states of the frontend\n"
 "  hostile NAME|list         what a hostile guest does\n"
 "  script FILE               commands from a file, one a line, until one is not ok\n"
@@ -172,10 +173,14 @@ static int command_set(struct guest *g, const char *key, const char *value)
 		l->size = (uint32_t)atoi(value);
 	} else if (!strcmp(key, "offset") && (unsigned)atoi(value) < SECTORS_PER_PAGE) {
 		g->fe.offset = (uint32_t)atoi(value);
+	} else if (!strcmp(key, "depth") && (unsigned)atoi(value) - 1 < g->fe.cfg.depth) {
+		g->fe.most = (unsigned)atoi(value);
 	} else if (!strcmp(key, "sequential")) {
 		l->sequential = atoi(value);
 	} else if (!strcmp(key, "flush")) {
 		l->flush_every = (unsigned)atoi(value);
+	} else if (!strcmp(key, "flush-after")) {
+		l->flush_after = (unsigned)atoi(value);
 	} else {
 		return -EINVAL;
 	}

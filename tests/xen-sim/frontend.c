@@ -146,6 +146,7 @@ int fe_init(struct frontend *fe, const struct fe_config *cfg)
 	if (page < 0)
 		return (int)page;
 	fe->ring_page = (uint32_t)page;
+	fe->most = cfg->depth;
 	fe->req = calloc(cfg->depth, sizeof(*fe->req));
 	for (unsigned i = 0; i < cfg->depth; i++) {
 		fe->req[i].first_page = fe->ring_page + RING_PAGES_MAX + i * (SEGS_MAX + 1);
@@ -412,7 +413,7 @@ uint8_t *fe_request_data(struct frontend *fe, struct request *r)
 
 struct request *fe_request_get(struct frontend *fe)
 {
-	if (!fe->connected || RING_FULL(&fe->ring))
+	if (!fe->connected || RING_FULL(&fe->ring) || fe->in_flight >= fe->most)
 		return NULL;
 	for (unsigned i = 0; i < fe->cfg.depth; i++)
 		if (!fe->req[i].busy) {

@@ -87,7 +87,7 @@ struct frontend {
 	bool flush;
 
 	struct request *req;
-	unsigned in_flight;
+	unsigned in_flight, most;	/* of cfg.depth, so many are used */
 	uint64_t next_id;
 
 	bool raw;			/* unknown ids are kept here instead of being violations */

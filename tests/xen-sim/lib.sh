@@ -4,7 +4,7 @@
 #   setup_pair [RESOURCES]       two hosts up; volumes, metadata, configuration for r0 ...; folder $T
 #   CREATE_MD_OPTIONS=           with which the metadata are made (--assume-clean)
 #   META_SIZE=                   of one resource's metadata without an index, for a volume that is too large for a slot
-#   start_daemon N               and wait until it answers; log in $T/hostN/log/drbdxd.log
+#   start_daemon N               and wait until it answers; log in $T/hostN/log/drbdxd.log; DAEMON_UNDER= the command that runs it (valgrind)
 #   install_daemon N PROGRAM     this one on that host, in place of what is there, as dpkg does it
 #   stop_daemon N                SIGTERM and wait; kill_daemon N: SIGKILL
 #   ctl N ARGUMENTS...           backend-ctl there
@@ -120,7 +120,7 @@ install_daemon() { # N PROGRAM
 start_daemon() { # N
 	local pid
 	# Not by on(): a function in the background would leave a shell between the pid and the daemon.
-	"$XEN_SIM/host" exec "$1" "$T" "$(daemon_program "$1")" -f ${DRBDXD_OPTIONS-} \
+	"$XEN_SIM/host" exec "$1" "$T" ${DAEMON_UNDER-} "$(daemon_program "$1")" -f ${DRBDXD_OPTIONS-} \
 		>>"$T/host$1/log/drbdxd.log" 2>&1 </dev/null &
 	pid=$!
 	echo "$pid" >"$T/host$1/drbdxd.pid"

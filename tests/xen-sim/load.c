@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "load.h"
 #include "toolstack.h"
@@ -120,9 +121,20 @@ int load_init(struct load *l, struct frontend *fe, const char *model_path, uint6
 	return 0;
 }
 
+static int64_t cpu_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 void load_start(struct load *l, enum job_kind job, uint64_t ops)
 {
 	memset(&l->res, 0, sizeof(l->res));
+	l->res.started_ns = now_ns();
+	l->res.cpu_ns = cpu_now_ns();
+	l->issued = 0;
 	l->message[0] = '\0';
 	l->job = job;
 	l->left = ops;
@@ -204,8 +216,9 @@ static void issue_one(struct load *l, struct request *r)
 	uint32_t sectors;
 	bool write = l->job == JOB_WRITE || (l->job == JOB_MIXED && rnd(l) % 2);
 
-	if (l->job == JOB_FLUSH || (l->job == JOB_MIXED && l->flush_every && l->fe->flush &&
-				    rnd(l) % l->flush_every == 0)) {
+	l->issued++;
+	if (l->job == JOB_FLUSH || (l->job == JOB_WRITE && l->flush_after && l->issued % (l->flush_after + 1) == 0) ||
+	    (l->job == JOB_MIXED && l->flush_every && l->fe->flush && rnd(l) % l->flush_every == 0)) {
 		fe_request_put(l->fe, r, BLKIF_OP_FLUSH_DISKCACHE, 0, 0);
 		return;
 	}
@@ -285,13 +298,14 @@ char *load_json(const struct load *l, const char *what)
 	out = fmt("{\"ok\":%s,\"command\":%s,\"ops\":%llu,\"reads\":%llu,\"writes\":%llu,\"flushes\":%llu,"
 		  "\"errors\":%llu,\"unsupported\":%llu,\"mismatches\":%llu,\"violations\":%llu,\"in_"
 		  "flight\":%u,"
-		  "\"longest_gap_ms\":%.3f,\"p50_us\":%llu,\"p99_us\":%llu,\"max_us\":%lld,\"connected\":%s,"
+		  "\"longest_gap_ms\":%.3f,\"elapsed_ms\":%.3f,\"cpu_ms\":%.3f,\"p50_us\":%llu,\"p99_us\":%llu,\"max_us\":%lld,\"connected\":%s,"
 		  "\"backend_state\":%d,\"sectors\":%llu,\"message\":%s}",
 		  load_ok(l) ? "true" : "false", cmd, (unsigned long long)(r->reads + r->writes + r->flushes),
 		  (unsigned long long)r->reads, (unsigned long long)r->writes, (unsigned long long)r->flushes,
 		  (unsigned long long)r->errors, (unsigned long long)r->unsupported,
 		  (unsigned long long)r->mismatches, (unsigned long long)fe->violations, fe->in_flight,
-		  (double)gap / 1e6, (unsigned long long)latency_us(&r->lat, 0.5),
+		  (double)gap / 1e6, (double)((fe->in_flight ? now : l->progress_ns) - r->started_ns) / 1e6,
+		  (double)(cpu_now_ns() - r->cpu_ns) / 1e6, (unsigned long long)latency_us(&r->lat, 0.5),
 		  (unsigned long long)latency_us(&r->lat, 0.99), (long long)(r->lat.max_ns / 1000),
 		  fe->connected ? "true" : "false", fe->be_state, (unsigned long long)fe->sectors, msg);
 	free(cmd);

@@ -22,6 +22,7 @@ struct latencies {
 struct results {
 	uint64_t reads, writes, flushes, errors, unsupported, mismatches;
 	int64_t longest_gap_ns;
+	int64_t started_ns, cpu_ns;	/* cpu: of this process, when it started */
 	struct latencies lat;
 };
 
@@ -31,12 +32,14 @@ struct load {
 	uint64_t first, sectors;	/* the range that is used, 512-byte sectors */
 	uint32_t size, max_size;	/* of a request in sectors; size 0: any up to max_size */
 	unsigned flush_every;		/* in mixed load, 0: never */
+	unsigned flush_after;		/* so many writes of a load that only writes, 0: never */
 	bool sequential;
 	bool paused; /* from a suspension to the first answer after it, which ends one gap */
 	uint64_t random, next;		/* next: of a sequential pass */
 
 	enum job_kind job;
 	uint64_t left;			/* operations still to issue */
+	uint64_t issued;
 	int64_t progress_ns; /* last completion, or when the first request of a busy time was issued */
 	struct results res;
 	char message[256];		/* the first mismatch or error in words */
