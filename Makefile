@@ -111,7 +111,7 @@ $(B)/tests/sim/sim: $(SIM_OBJ) $(SIM_CORE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(wildcard tests/sim/*.mk tests/xen-sim/*.mk)
+-include $(wildcard tests/sim/*.mk tests/xen-sim/*.mk tests/bench/*.mk)
 
 # The seeds that failed once, every planted bug found, everything seen; with SEED also SIM_SECONDS of schedules from that seed on.
 SIM_SECONDS ?= 40
