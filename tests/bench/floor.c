@@ -8,7 +8,8 @@
  *	floor drive ADDRESS PORT FILE SIZE DEPTH read|write random|sequential RANGE SECONDS [FLUSH-AFTER]
  *
  * SIZE of a request and RANGE of the file in bytes; a flush after each FLUSH-AFTER writes. Prints one line of JSON, as blkfront-sim does. Serves
- * one connection and ends. Messages have one length, so that each takes one recvmsg: a flush carries the bytes of a write, which nobody uses.
+ * one connection, prints its processor time and ends. Messages have one length, so that each takes one recvmsg: a flush carries the bytes of a
+ * write, which nobody uses.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -212,6 +213,7 @@ static void serve(const char *port, const char *path)
 		}
 		send_answers();
 	}
+	printf("{\"cpu_ns\":%lld}\n", (long long)clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 }
 
 /* The driver. */

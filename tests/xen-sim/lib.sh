@@ -4,7 +4,8 @@
 #   setup_pair [RESOURCES]       two hosts up; volumes, metadata, configuration for r0 ...; folder $T
 #   CREATE_MD_OPTIONS=           with which the metadata are made (--assume-clean)
 #   META_SIZE=                   of one resource's metadata without an index, for a volume that is too large for a slot
-#   start_daemon N               and wait until it answers; log in $T/hostN/log/drbdxd.log; DAEMON_UNDER= the command that runs it (valgrind)
+#   start_daemon N               and wait until it answers; log in $T/hostN/log/drbdxd.log; DAEMON_UNDER= the command that runs it (valgrind),
+#                                DAEMON_ANSWERS_WITHIN= seconds
 #   install_daemon N PROGRAM     this one on that host, in place of what is there, as dpkg does it
 #   stop_daemon N                SIGTERM and wait; kill_daemon N: SIGKILL
 #   ctl N ARGUMENTS...           backend-ctl there
@@ -126,7 +127,7 @@ start_daemon() { # N
 	echo "$pid" >"$T/host$1/drbdxd.pid"
 	disown "$pid"
 	daemon_answers_or_died() { ctl "$1" status || ! kill -0 "$2"; }
-	wait_for 20 daemon_answers_or_died "$1" "$pid" || return 1
+	wait_for "${DAEMON_ANSWERS_WITHIN:-20}" daemon_answers_or_died "$1" "$pid" || return 1
 	kill -0 "$pid" 2>/dev/null ||
 		{ fail "drbdxd of host $1 ended: $(tail -n 3 "$T/host$1/log/drbdxd.log")"; return 1; }
 }
