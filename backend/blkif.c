@@ -6,12 +6,12 @@
  * (XSA-155). Nothing here allocates, logs or keeps state; every input gets a verdict.  What BLKIF_OK
  * promises:
  *
- *  1. op, preflush, sector and sectors describe a read, a write or a flush inside the disk, in whole blocks.
- *  2. There are 1..256 segments (none for an empty flush), each a run of sectors inside one 4 KiB page,
- *     and `sectors` is their sum: at most 2048.
- *  3. A write is allowed on this disk.
+ *  1. op, preflush, sector and sectors describe a read, a write, a flush or a discard inside the disk, in whole blocks.
+ *  2. There are 1..256 segments (none for an empty flush and a discard), each a run of sectors inside one 4 KiB page,
+ *     and `sectors` is their sum: at most 2048. Of a discard `sectors` is what the guest says.
+ *  3. A write or a discard is allowed on this disk.
  *
- * Barriers and discards have not been offered (feature-barrier, feature-discard are absent): UNSUPPORTED, as
+ * Barriers have not been offered, nor discards unless limits->discard: UNSUPPORTED, as
  * unknown operations are; a guest that negotiated with another backend before may still send them.  A flush
  * is always supported: frontends that hear EOPNOTSUPP stop flushing for good and report success.
  *
@@ -28,6 +28,7 @@ static_assert(sizeof(struct blkif_request_segment) == 8, "layout of a segment");
 static_assert(offsetof(blkif_request_t, id) == 8 && offsetof(blkif_request_indirect_t, id) == 8, "id");
 static_assert(offsetof(blkif_request_indirect_t, indirect_grefs) == 28, "x86_64 layout");
 static_assert(sizeof(blkif_request_indirect_t) <= sizeof(blkif_request_t), "an indirect request fits a slot");
+static_assert(offsetof(blkif_request_discard_t, id) == 8 && offsetof(blkif_request_discard_t, nr_sectors) == 24, "x86_64 layout");
 static_assert(BLKIF_SEGMENTS_MAX * BLKIF_SECTS_PER_PAGE == REQUEST_SECTORS_MAX, "largest request");
 static_assert(BLKIF_SEGMENTS_MAX * sizeof(struct blkif_request_segment) <= 4096, "one page is enough");
 
@@ -56,6 +57,8 @@ static enum blkif_verdict check_start(const struct blkif_limits *limits, const s
 {
 	if (op->op == REQUEST_WRITE && limits->read_only)
 		return refuse(BLKIF_ERROR, why, "write to a read-only disk");
+	if (op->op == REQUEST_DISCARD && limits->read_only)
+		return refuse(BLKIF_ERROR, why, "discard of a read-only disk");
 	if (op->sector % block_sectors(limits))
 		return refuse(BLKIF_ERROR, why, "sector %llu is not at a block of %u bytes",
 			      (unsigned long long)op->sector, limits->block_size);
@@ -136,6 +139,27 @@ static enum blkif_verdict parse_indirect_slot(const blkif_request_t *slot, const
 	return BLKIF_NEEDS_INDIRECT;
 }
 
+/* discard-secure is never offered, so that flag is ignored, as blkif.h has it. */
+static enum blkif_verdict parse_discard(const blkif_request_t *slot, const struct blkif_limits *limits, struct blkif_op *out,
+					const struct words *why)
+{
+	blkif_request_discard_t in;
+	enum blkif_verdict verdict;
+
+	memcpy(&in, slot, sizeof(in));
+	if (!limits->discard)
+		return refuse(BLKIF_UNSUPPORTED, why, "discard, which was not offered");
+	out->op = REQUEST_DISCARD;
+	out->sector = in.sector_number;
+	verdict = check_start(limits, out, why);
+	if (verdict != BLKIF_OK)
+		return verdict;
+	if (!in.nr_sectors || in.nr_sectors > UINT32_MAX)
+		return refuse(BLKIF_ERROR, why, "discard of %llu sectors", (unsigned long long)in.nr_sectors);
+	out->sectors = (uint32_t)in.nr_sectors;
+	return check_length(limits, out, why);
+}
+
 enum blkif_verdict blkif_parse(const blkif_request_t *slot, const struct blkif_limits *limits,
 			       struct blkif_op *out, char *why, size_t why_size)
 {
@@ -161,8 +185,9 @@ enum blkif_verdict blkif_parse(const blkif_request_t *slot, const struct blkif_l
 		return parse_direct(slot, limits, out, &words);
 	case BLKIF_OP_INDIRECT:
 		return parse_indirect_slot(slot, limits, out, &words);
-	case BLKIF_OP_WRITE_BARRIER:
 	case BLKIF_OP_DISCARD:
+		return parse_discard(slot, limits, out, &words);
+	case BLKIF_OP_WRITE_BARRIER:
 		return refuse(BLKIF_UNSUPPORTED, &words, "operation %u, which was not offered",
 			      slot->operation);
 	default:

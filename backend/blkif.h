@@ -19,8 +19,14 @@
 #define BLKIF_SECTS_PER_PAGE 8u		/* first_sect and last_sect are below this */
 
 /* Ours, trusted. block_size: bytes, a power of two from 512. max_segments: what was offered as
- * feature-max-indirect-segments; 0: indirect requests were not offered. */
-struct blkif_limits { uint64_t sectors; uint32_t block_size; bool read_only; uint16_t max_segments; };
+ * feature-max-indirect-segments; 0: indirect requests were not offered. discard: feature-discard was. */
+struct blkif_limits {
+	uint64_t sectors;
+	uint32_t block_size;
+	bool read_only;
+	uint16_t max_segments;
+	bool discard;
+};
 
 struct blkif_segment { uint32_t gref; uint8_t first_sect, last_sect; };
 

@@ -151,6 +151,7 @@ static int read_device(struct devices *d, struct vbd *v)
 	v->script_mode = !strcmp(text, "w") || !strcmp(text, "r") ? text[0] : 0;
 	store_read(d->store, v->path, "device-type", text, sizeof(text));
 	v->cdrom = !strcmp(text, "cdrom");
+	v->no_discard = !store_read(d->store, v->path, "discard-enable", text, sizeof(text)) && !strcmp(text, "0");
 	store_read(d->store, v->path, "hotplug-status", text, sizeof(text));
 	v->adoptable = !d->scanned && !strcmp(text, "connected");
 	return store_number(d->store, v->path, "state", 0, 8, &id) ? -ENOENT : (int)id;

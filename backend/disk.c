@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * disk.c: requests become reads, durable writes and flushes of the local volume.
+ * disk.c: requests become reads, durable writes, flushes and discards of the local volume.
  *
  * Invariants
  *  1. A request has at most one operation in the kernel; a short read or write is
@@ -8,17 +8,34 @@
  *  2. What was abandoned has no request: nothing of that is touched, and it is not continued.
  *  3. Every write carries RWF_DSYNC: when done() says 0 the data is durable, whatever cache
  *     the volume has (P1).
+ *  4. A discard that is done reads as zeroes, durably, to the last byte (docs/DEGRADED.md, D23).
+ *
+ *   discard:  fallocate(PUNCH_HOLE) ── it worked ──> fdatasync ──> done
+ *                                   └─ it failed, or the disk does not give space back ──> zeroes are written, as a write is ──> done
+ *
+ * Why PUNCH_HOLE, for block devices, too: the kernel makes it REQ_OP_WRITE_ZEROES there, allowed to unmap, and never writes zeroes itself, but
+ * fails. BLKDISCARD promises nothing about what is read afterwards, and a device may ignore any part of it.
  */
 #include "backend/disk.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 
 #ifndef RWF_DSYNC
 #define RWF_DSYNC 0x00000002
 #endif
+
+#define HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+
+/* Only ever read. */
+static uint8_t zeroes[REQUEST_SECTORS_MAX * SECTOR_SIZE] __attribute__((aligned(4096)));
 
 struct disk_op {
 	struct loop_op op; /* first: the loop hands it back */
@@ -26,7 +43,8 @@ struct disk_op {
 	struct request *req; /* NULL: free, or abandoned */
 	uint64_t since_ms;
 	uint32_t done; /* bytes */
-	bool flushing; /* the flush before a preflush write */
+	bool flushing; /* the flush before a preflush write, or after a hole was punched */
+	bool zeroing;  /* a discard that zeroes are written for */
 	struct disk_op *next_free;
 };
 
@@ -37,9 +55,70 @@ struct disk {
 	void *ctx;
 	struct disk_op *ops, *free;
 	unsigned int n_ops, in_flight, abandoned;
+	uint8_t discard_unit;
+	bool no_holes; /* it said that it could, and cannot */
 };
 
 static loop_fn on_result;
+
+/* ---- what it can discard ---- */
+
+static uint8_t power_of(uint64_t bytes)
+{
+	for (uint8_t i = DISCARD_UNIT_MIN; i <= DISCARD_UNIT_MAX; i++)
+		if (bytes == 1ull << i)
+			return i;
+	return 0;
+}
+
+/* A number in the queue's directory of a disk, or of the one that a partition is on; 0 if there is none. */
+static uint64_t queue_value(dev_t dev, const char *name)
+{
+	static const char *const places[] = { "", "../" };
+	uint64_t value = 0;
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !value; i++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s", major(dev), minor(dev), places[i], name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fscanf(f, "%" SCNu64, &value) != 1)
+			value = 0;
+		fclose(f);
+	}
+	return value;
+}
+
+/* Beyond the end a hole changes nothing, but is refused where there are none. */
+static uint8_t file_unit(int fd, const struct stat *st)
+{
+	off_t end = (st->st_size + 4095) / 4096 * 4096;
+
+	return fallocate(fd, HOLE, end, 4096) ? 0 : power_of((uint64_t)st->st_blksize);
+}
+
+static uint8_t discard_unit_of(const struct claim *claim)
+{
+	struct stat st;
+
+	if (fstat(claim->fd, &st))
+		return 0;
+	if (S_ISREG(st.st_mode))
+		return file_unit(claim->fd, &st);
+	if (!queue_value(st.st_rdev, "write_zeroes_max_bytes") || !queue_value(st.st_rdev, "discard_max_bytes"))
+		return 0;
+	return power_of(queue_value(st.st_rdev, "discard_granularity"));
+}
+
+uint8_t disk_discard_unit(const struct disk *disk)
+{
+	return disk->discard_unit;
+}
+
+/* ---- open and closed ---- */
 
 int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_done_fn *done, void *ctx,
 	      struct disk **out, char *why, size_t why_size)
@@ -56,6 +135,7 @@ int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_d
 	rc = claim_open(path, false, &disk->claim, why, why_size);
 	if (rc)
 		goto out;
+	disk->discard_unit = discard_unit_of(&disk->claim);
 	disk->n_ops = requests;
 	disk->loop = loop;
 	disk->done = done;
@@ -112,6 +192,11 @@ static void start(struct disk_op *o)
 
 	if (req->op == REQUEST_FLUSH || o->flushing)
 		loop_fdatasync(o->disk->loop, &o->op, o->disk->claim.fd);
+	else if (o->zeroing)
+		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, zeroes, left < sizeof(zeroes) ? left : sizeof(zeroes), offset,
+			   RWF_DSYNC);
+	else if (req->op == REQUEST_DISCARD)
+		loop_fallocate(o->disk->loop, &o->op, o->disk->claim.fd, HOLE, offset, left);
 	else if (req->op == REQUEST_READ)
 		loop_read(o->disk->loop, &o->op, o->disk->claim.fd, req->data + o->done, left, offset);
 	else
@@ -131,12 +216,13 @@ void disk_submit(struct disk *disk, struct request *req)
 	req->disk_op = o;
 	o->done = 0;
 	o->flushing = req->op == REQUEST_WRITE && req->preflush;
+	o->zeroing = req->op == REQUEST_DISCARD && (!disk->discard_unit || disk->no_holes);
 	start(o);
 }
 
 bool disk_abandon(struct disk *disk, struct request *req)
 {
-	if (req->sectors && !loop_leave_pages(disk->loop, req->data, req->sectors * SECTOR_SIZE))
+	if (req->sectors && req->op != REQUEST_DISCARD && !loop_leave_pages(disk->loop, req->data, req->sectors * SECTOR_SIZE))
 		return false;
 	req->disk_op->req = NULL;
 	disk->abandoned++;
@@ -173,6 +259,19 @@ static void finish(struct disk_op *o, int rc)
 	o->disk->done(o->disk->ctx, req, rc);
 }
 
+/* Of a discard that punches a hole. */
+static void hole_result(struct disk_op *o, int result)
+{
+	if (o->flushing) {
+		finish(o, result < 0 ? result : 0);
+		return;
+	}
+	o->flushing = result >= 0;
+	o->zeroing = result < 0;
+	o->disk->no_holes |= result == -EOPNOTSUPP;
+	start(o);
+}
+
 static void on_result(struct loop_op *op, int result)
 {
 	struct disk_op *o = (struct disk_op *)op;
@@ -186,6 +285,10 @@ static void on_result(struct loop_op *op, int result)
 	bytes = o->req->sectors * SECTOR_SIZE;
 	if (result == -EINTR || result == -EAGAIN) {
 		start(o);
+		return;
+	}
+	if (o->req->op == REQUEST_DISCARD && !o->zeroing) {
+		hole_result(o, result);
 		return;
 	}
 	if (result < 0) {

@@ -25,8 +25,12 @@ uint64_t disk_sectors(const struct disk *disk);		 /* 512-byte sectors, rounded d
 uint32_t disk_block_size(const struct disk *disk);	 /* logical, bytes */
 const struct claim *disk_claim(const struct disk *disk); /* for internal metadata */
 
-/* Read, write or flush; answered by done() with 0 or negative errno, from loop_run(). A write is durable
- * when it is done (RWF_DSYNC); with preflush everything completed before it is made durable first. */
+/* The disk gives space back, in units of so many bytes, as a power of two (DISCARD_UNIT_MIN to _MAX), and what it gave back reads as
+ * zeroes, that is certain. 0: it does not; a discard is written then. */
+uint8_t disk_discard_unit(const struct disk *disk);
+
+/* Read, write, flush or discard; answered by done() with 0 or negative errno, from loop_run(). A write, or a discard, is durable
+ * when it is done; with preflush everything completed before it is made durable first. A discard reads as zeroes then. */
 void disk_submit(struct disk *disk, struct request *req);
 unsigned int disk_in_flight(const struct disk *disk);
 

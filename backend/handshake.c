@@ -128,10 +128,18 @@ static void refuse(struct replicate *r)
 	claim_advance(r);
 }
 
+/* What guests are offered from now on. Whoever was offered more before is not refused it: what a disk cannot discard is written with
+ * zeroes. */
+static void agree_on_discards(struct replicate *r)
+{
+	r->wanted.discard_unit = settle_discard_unit(&r->own.offer, &r->peer.offer);
+}
+
 static void lead_pair(struct replicate *r)
 {
 	struct superblock *sb = &r->wanted;
 
+	agree_on_discards(r);
 	if (sb->flags & SB_JUST_CREATED) {
 		settle_features(&r->cfg.offer, &r->peer.offer, &sb->agreed);
 		sb->gen.current = r->own.fresh;
@@ -195,6 +203,7 @@ static void take_data(struct replicate *r)
 {
 	struct superblock *sb = &r->wanted;
 
+	agree_on_discards(r);
 	sb->flags &= ~(SB_CRASHED | SB_PEER_OUTDATED);
 	if (r->verdict == SYNC_TARGET_FULL || r->verdict == SYNC_SOURCE_FULL)
 		marks_set_all(r);
@@ -378,6 +387,7 @@ static int on_pair(struct replicate *r, const struct packet_pair *p)
 		protocol_error(r, "PAIR that does not fit this node");
 		return -EPROTO;
 	}
+	agree_on_discards(r);
 	sb->gen = (struct generations){ .current = p->generation };
 	sb->agreed = p->agreed;
 	sb->epoch = p->epoch;

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "backend/request.h"
+
 struct be_generations put_generations(const struct generations *g)
 {
 	return (struct be_generations) {
@@ -26,7 +28,7 @@ struct be_features put_features(const struct features *f)
 	return (struct be_features) {
 		.sectors = put_be64(f->sectors), .block_size = put_be32(f->block_size),
 		.max_segments = put_be16(f->max_segments), .ring_order = f->ring_order,
-		.queues = f->queues, .discard = f->discard,
+		.queues = f->queues, .discard = f->discard, .discard_unit = f->discard_unit,
 	};
 }
 
@@ -35,7 +37,7 @@ struct features get_features(const struct be_features *b)
 	return (struct features) {
 		.sectors = get_be64(b->sectors), .block_size = get_be32(b->block_size),
 		.max_segments = get_be16(b->max_segments), .ring_order = b->ring_order,
-		.queues = b->queues, .discard = b->discard,
+		.queues = b->queues, .discard = b->discard, .discard_unit = b->discard_unit,
 	};
 }
 
@@ -49,7 +51,12 @@ bool all_zero(const void *bytes, size_t length)
 bool features_zero(const struct features *f)
 {
 	return !f->sectors && !f->block_size && !f->max_segments && !f->ring_order && !f->queues &&
-	       !f->discard;
+	       !f->discard && !f->discard_unit;
+}
+
+const char *discard_unit_check(uint8_t unit)
+{
+	return !unit || (unit >= DISCARD_UNIT_MIN && unit <= DISCARD_UNIT_MAX) ? NULL : "the unit of discards is impossible";
 }
 
 const char *features_check(const struct features *f, const struct be_features *raw)
@@ -68,7 +75,7 @@ const char *features_check(const struct features *f, const struct be_features *r
 		return "the number of queues is impossible";
 	if (f->discard > 1)
 		return "discard is neither 0 nor 1";
-	return NULL;
+	return discard_unit_check(f->discard_unit);
 }
 
 /* Length in bytes of the UTF-8 character at `s` (`left` bytes there), 0 if it is not valid or a control

@@ -33,9 +33,9 @@ struct be_features {
 	struct be64 sectors;
 	struct be32 block_size;
 	struct be16 max_segments;
-	uint8_t ring_order, queues, discard, zero[7];
+	uint8_t ring_order, queues, discard, discard_unit, zero[6];
 };
-static_assert(sizeof(struct be_features) == 24 && offsetof(struct be_features, zero) == 17, "features");
+static_assert(sizeof(struct be_features) == 24 && offsetof(struct be_features, zero) == 18, "features");
 
 struct be_generations put_generations(const struct generations *g);
 struct generations get_generations(const struct be_generations *b);
@@ -45,6 +45,7 @@ struct features get_features(const struct be_features *b);
 bool all_zero(const void *bytes, size_t length);
 bool features_zero(const struct features *f);
 /* NULL, or what is impossible about them, in words. */
+const char *discard_unit_check(uint8_t unit);
 const char *features_check(const struct features *f, const struct be_features *raw);
 
 /* A text field of fixed size: UTF-8 without control characters, padded with NUL (all of `size` may be

@@ -172,6 +172,14 @@ void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, 
 	io_uring_sqe_set_data(sqe, op);
 }
 
+void loop_fallocate(struct loop *loop, struct loop_op *op, int fd, int mode, uint64_t offset, uint64_t len)
+{
+	struct io_uring_sqe *sqe = begin(loop, op);
+
+	io_uring_prep_fallocate(sqe, fd, mode, (off_t)offset, (off_t)len);
+	io_uring_sqe_set_data(sqe, op);
+}
+
 void loop_fdatasync(struct loop *loop, struct loop_op *op, int fd)
 {
 	struct io_uring_sqe *sqe = begin(loop, op);

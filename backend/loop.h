@@ -46,6 +46,8 @@ void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t 
 /* rwf: RWF_DSYNC … */
 void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset,
 		int rwf);
+/* mode: FALLOC_FL_* */
+void loop_fallocate(struct loop *loop, struct loop_op *op, int fd, int mode, uint64_t offset, uint64_t len);
 void loop_fdatasync(struct loop *loop, struct loop_op *op, int fd);
 void loop_accept(struct loop *loop, struct loop_op *op, int fd, struct sockaddr_storage *from,
 		 socklen_t *from_len);

@@ -35,8 +35,9 @@
 #include "backend/metadata_private.h"
 
 #define VERSION 2u
-#define INCOMPATIBLE_KNOWN 0u /* bits of `incompatible` and `compatible` that this program acts upon: so far there are none */
-#define COMPATIBLE_KNOWN   0u
+#define INCOMPATIBLE_KNOWN 0u /* bits of `incompatible` and `compatible` that this program acts upon */
+#define COMPATIBLE_DISCARD 1u
+#define COMPATIBLE_KNOWN   COMPATIBLE_DISCARD
 
 struct disk_superblock {
 	char magic[8];
@@ -52,7 +53,8 @@ struct disk_superblock {
 	struct be32 al_extents;
 	uint8_t layout, zero_2[3];
 	struct be32 incompatible, compatible;
-	uint8_t room[3796];
+	uint8_t discard_unit, zero_3[7];
+	uint8_t room[3788];
 	struct be32 crc;
 };
 static_assert(sizeof(struct disk_superblock) == METADATA_BLOCK, "superblock");
@@ -60,6 +62,7 @@ static_assert(offsetof(struct disk_superblock, name) == 24, "name");
 static_assert(offsetof(struct disk_superblock, token) == 168, "token");
 static_assert(offsetof(struct disk_superblock, gen) == 200, "gen");
 static_assert(offsetof(struct disk_superblock, incompatible) == 288, "incompatible");
+static_assert(offsetof(struct disk_superblock, room) == 304, "room");
 static_assert(offsetof(struct disk_superblock, crc) == METADATA_BLOCK - 4, "crc");
 
 static const struct layout_field fields[] = {
@@ -70,7 +73,7 @@ static const struct layout_field fields[] = {
 	F(magic),  F(version),	 F(flags),	 F(sequence),	   F(name),	   F(device_uuid),
 	F(token),  F(zero),	 F(epoch),	 F(base),	   F(reservation), F(gen),
 	F(agreed), F(full_from), F(bitmap_bits), F(bitmap_digest), F(al_extents),  F(layout),
-	F(zero_2), F(incompatible), F(compatible), F(room), F(crc), { NULL, 0, 0 },
+	F(zero_2), F(incompatible), F(compatible), F(discard_unit), F(zero_3), F(room), F(crc), { NULL, 0, 0 },
 #undef F
 };
 
@@ -107,6 +110,8 @@ void metadata_encode(const struct superblock *sb, uint8_t *block)
 		.bitmap_digest = put_be64(sb->bitmap_digest),
 		.al_extents = put_be32(sb->al_extents),
 		.layout = sb->layout,
+		.compatible = put_be32(sb->discard_unit ? COMPATIBLE_DISCARD : 0),
+		.discard_unit = sb->discard_unit,
 	};
 
 	memcpy(d.magic, METADATA_MAGIC, sizeof(d.magic));
@@ -116,16 +121,32 @@ void metadata_encode(const struct superblock *sb, uint8_t *block)
 	memcpy(block, &d, sizeof(d));
 }
 
+/* NULL, or what is wrong about the compatible features. Of those that are not known the fields are no business of ours: our next write takes
+ * both away. */
+static const char *features_wrong(const struct disk_superblock *d)
+{
+	uint32_t compatible = get_be32(d->compatible);
+
+	if (compatible & COMPATIBLE_DISCARD && (!d->discard_unit || discard_unit_check(d->discard_unit)))
+		return "the unit of discards is impossible";
+	if (compatible & ~COMPATIBLE_KNOWN)
+		return NULL;
+	if ((!(compatible & COMPATIBLE_DISCARD) && d->discard_unit) || !all_zero(d->zero_3, sizeof(d->zero_3)) ||
+	    !all_zero(d->room, sizeof(d->room)))
+		return "reserved bytes are not zero";
+	return NULL;
+}
+
 /* NULL, or what cannot be in a superblock of this version. */
 static const char *impossible(const struct disk_superblock *d, const struct superblock *sb)
 {
 	if (!text_valid(d->name, sizeof(d->name)) || !d->name[0])
 		return "the resource's name is malformed";
-	/* What belongs to a compatible feature is in the room, and no business of ours: our next write takes both away. */
-	if (!all_zero(d->zero, sizeof(d->zero)) || !all_zero(d->zero_2, sizeof(d->zero_2)) ||
-	    (!(get_be32(d->compatible) & ~COMPATIBLE_KNOWN) && !all_zero(d->room, sizeof(d->room))) ||
+	if (!all_zero(d->zero, sizeof(d->zero)) || !all_zero(d->zero_2, sizeof(d->zero_2)) || d->agreed.discard_unit ||
 	    !all_zero(d->agreed.zero, sizeof(d->agreed.zero)))
 		return "reserved bytes are not zero";
+	if (features_wrong(d))
+		return features_wrong(d);
 	if (sb->flags & ~SB_FLAGS_KNOWN)
 		return "unknown flags";
 	if (d->token > TOKEN_GIVEN)
@@ -177,6 +198,7 @@ int metadata_decode(const uint8_t *block, struct superblock *sb, char *why, size
 	out.bitmap_digest = get_be64(d.bitmap_digest);
 	out.al_extents = get_be32(d.al_extents);
 	out.layout = d.layout;
+	out.discard_unit = get_be32(d.compatible) & COMPATIBLE_DISCARD ? d.discard_unit : 0;
 	wrong = impossible(&d, &out);
 	if (wrong)
 		return say(-EINVAL, why, why_size, "impossible metadata: %s", wrong);

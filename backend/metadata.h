@@ -96,7 +96,9 @@ struct features {
 	uint16_t max_segments; /* indirect segments a request, 256 */
 	uint8_t ring_order;    /* highest ring order offered, 4 */
 	uint8_t queues;	       /* 1 */
-	uint8_t discard;       /* 0 */
+	/* Not agreed on, but offered anew at each meeting, and 0 in what is stored. `discard`: this node takes DISCARD. `discard_unit`: its disk
+	 * gives space back, in units of 1 << discard_unit bytes; 0: it does not. */
+	uint8_t discard, discard_unit;
 };
 
 /* in memory; the layout on disk is metadata.c's */
@@ -118,6 +120,7 @@ struct superblock {
 	uint64_t bitmap_bits, bitmap_digest; /* with SB_BITMAP_SUMMED */
 	uint32_t al_extents;		     /* slots of the activity log */
 	enum metadata_layout layout;	     /* where it was made for: found elsewhere it is refused */
+	uint8_t discard_unit; /* guests are offered discards, in units of 1 << this, in bytes: both nodes could when they met last; 0: not */
 };
 
 /*

@@ -122,6 +122,16 @@ void owner_disk_done(void *ctx, struct request *req, int rc)
 	replicate_disk_done(r->core, req, rc, now(r));
 }
 
+/* What guests are offered: what was agreed on, and discards, if both disks could when the two met last. */
+static void show_features(struct resource *r, const struct features *f, uint8_t discard_unit)
+{
+	struct features shown = *f;
+
+	shown.discard = discard_unit != 0;
+	shown.discard_unit = discard_unit;
+	resource_set_features(r, &shown);
+}
+
 void owner_superblock_done(void *ctx, int rc)
 {
 	struct resource *r = ctx;
@@ -130,7 +140,7 @@ void owner_superblock_done(void *ctx, int rc)
 	replicate_superblock_done(r->core, rc, now(r));
 	replicate_status(r->core, &status, now(r));
 	if (!(status.superblock.flags & SB_JUST_CREATED))
-		resource_set_features(r, &status.superblock.agreed);
+		show_features(r, &status.superblock.agreed, status.superblock.discard_unit);
 }
 
 void owner_metadata_done(void *ctx, struct metadata_op *op, int rc)
@@ -222,7 +232,7 @@ int owner_start_core(struct resource *r)
 	for (int i = 0; i < HANDLER_COUNT; i++)
 		cfg.handlers |= r->handlers[i] ? 1u << i : 0;
 	storage_offer(r, &cfg.offer);
-	resource_set_features(r, sb->flags & SB_JUST_CREATED ? &cfg.offer : &sb->agreed);
+	show_features(r, sb->flags & SB_JUST_CREATED ? &cfg.offer : &sb->agreed, sb->discard_unit);
 	/* The transport first: it does nothing before its first tick, and the core may
 	 * begin a superblock write at once. */
 	rc = transport_new(&r->transport_cfg, r->loop, r->peer_pool, PEER_REQUESTS, &transport_ops, r,

@@ -185,7 +185,7 @@ static int attach_ring(struct resource *r, char *why, size_t why_size)
 
 	replicate_status(r->core, &status, now(r));
 	limits = (struct blkif_limits){ status.superblock.agreed.sectors, status.superblock.agreed.block_size,
-					r->ring_read_only, status.superblock.agreed.max_segments };
+					r->ring_read_only, status.superblock.agreed.max_segments, status.superblock.discard_unit };
 	r->watch = calloc(1, sizeof(*r->watch));
 	if (!r->watch)
 		return -ENOMEM;

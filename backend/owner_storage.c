@@ -30,7 +30,9 @@ void storage_offer(const struct resource *r, struct features *f)
 				.block_size = disk_block_size(r->disk),
 				.max_segments = BLKIF_SEGMENTS_MAX,
 				.ring_order = RING_ORDER_MAX,
-				.queues = 1 };
+				.queues = 1,
+				.discard = 1,
+				.discard_unit = disk_discard_unit(r->disk) };
 }
 
 static int check_superblock(struct resource *r, const struct superblock *sb)
@@ -90,7 +92,7 @@ static int open_metadata(struct resource *r)
 
 static int open_all(struct resource *r)
 {
-	int rc = disk_open(r->disk_path, r->loop, REQUESTS_MAX + COPIES_MAX + PEER_REQUESTS, owner_disk_done, r, &r->disk,
+	int rc = disk_open(r->disk_path, r->loop, REQUESTS_MAX + COPIES_MAX + PIECES_MAX + PEER_REQUESTS, owner_disk_done, r, &r->disk,
 			   r->disk_why, sizeof(r->disk_why));
 
 	if (!rc)

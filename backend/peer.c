@@ -47,7 +47,7 @@ static bool copied(const struct request *req, enum packet_type answer)
 
 static enum packet_type answer_type(struct replicate *r, const struct request *req)
 {
-	if (req->op == REQUEST_WRITE)
+	if (changes(req))
 		return PACKET_ACK;
 	if (req->op == REQUEST_FLUSH)
 		return PACKET_FLUSH_ACK;
@@ -77,7 +77,7 @@ static void send_answer(struct replicate *r, struct request *req)
 
 static void acknowledge(struct replicate *r, struct request *req)
 {
-	if (req->op == REQUEST_WRITE)
+	if (changes(req))
 		overlap_remove(&r->peer_tree, req);
 	if (req->flags & REQUEST_LOGGED)
 		marks_end(r, req);
@@ -142,7 +142,7 @@ static bool in_range(const struct replicate *r, uint64_t sector, uint32_t sector
 /* A write of a partner that has no disk is on ours only: marked here, as a guest's would be there. */
 void peer_begin(struct replicate *r, struct request *req)
 {
-	if (req->op == REQUEST_WRITE && r->peer.diskless) {
+	if (changes(req) && r->peer.diskless) {
 		if (!marks_begin(r, req)) {
 			req->state = REQUEST_LOGGING;
 			TAILQ_INSERT_TAIL(&r->peer_logging, req, link);
@@ -167,7 +167,7 @@ static const char *peer_request_wrong(struct replicate *r, const struct request 
 		return NULL;
 	if (!in_range(r, req->sector, req->sectors))
 		return "a request outside of the disk, or not in whole blocks";
-	if (req->op == REQUEST_WRITE && overlap_next(&r->peer_tree, NULL, req->sector, req->sectors))
+	if (changes(req) && overlap_next(&r->peer_tree, NULL, req->sector, req->sectors))
 		return "a write that overlaps one in flight";
 	return NULL;
 }
@@ -206,10 +206,10 @@ static int on_peer_request(struct replicate *r, const struct packet *p, struct r
 	take_request(p, req);
 	req->since_ms = r->now_ms;
 	r->peer_count++;
-	if (req->op == REQUEST_WRITE) {
+	if (req->op == REQUEST_WRITE)
 		r->received_sectors += req->sectors;
+	if (changes(req))
 		overlap_insert(&r->peer_tree, req);
-	}
 	peer_begin(r, req);
 	return 0;
 }

@@ -34,11 +34,24 @@ static void put(struct list *l, const char *key, uint64_t value)
 	put_text(l, key, text);
 }
 
+/* The alignment is a hint, which the two nodes' volumes need not have in common. */
+static void put_discard(struct list *l, const struct publication *p)
+{
+	uint64_t unit = 1ull << p->features->discard_unit;
+	bool offered = p->features->discard_unit && !p->read_only && !p->no_discard;
+
+	put(l, "feature-discard", offered);
+	if (!offered)
+		return;
+	put(l, "discard-granularity", unit > p->features->block_size ? unit : p->features->block_size);
+	put(l, "discard-alignment", 0);
+	put(l, "discard-secure", 0);
+}
+
 static void put_features(struct list *l, const struct features *f)
 {
 	put(l, "feature-flush-cache", 1);
 	put(l, "feature-barrier", 0);
-	put(l, "feature-discard", 0);
 	put(l, "feature-persistent", 0);
 	put(l, "feature-max-indirect-segments", f->max_segments);
 	put(l, "max-ring-page-order", f->ring_order);
@@ -60,6 +73,7 @@ int publish(struct store *s, const char *path, const struct publication *p)
 
 	put_text(&l, PUBLISH_MARKER, p->marker);
 	put_features(&l, p->features);
+	put_discard(&l, p);
 	if (p->geometry)
 		put_geometry(&l, p);
 	if (p->state)

@@ -19,6 +19,7 @@ struct publication {
 	const char *marker;
 	bool geometry;		/* with sectors, sector-size … (state 4); they are not known before */
 	bool read_only, cdrom;
+	bool no_discard;	/* the guest's configuration says so */
 	int state;		/* 0: do not touch */
 };
 

@@ -82,6 +82,9 @@ static void fill_request(const struct replicate *r, const struct request *req, s
 		else
 			fill_range(r, req, PACKET_READ, p);
 		break;
+	case REQUEST_DISCARD:
+		discard_fill(r, req, p);
+		break;
 	case REQUEST_FLUSH:
 		p->type = PACKET_FLUSH;
 		p->ack.id = req->id;
@@ -97,9 +100,9 @@ static void send_request(struct replicate *r, struct request *req)
 	fill_request(r, req, &p);
 	req->flags |= REQUEST_PEER_SENT;
 	r->sent_requests++;
-	r->sent_bytes += bytes_of(req);
+	r->sent_bytes += window_bytes(r, req);
 	if (p.type == PACKET_DATA)
-		r->sent_sectors += req->sectors;
+		r->sent_sectors += p.data.sectors;
 	r->ops->send(r->ctx, &p, req);
 }
 
@@ -115,7 +118,7 @@ void pump_unsent(struct replicate *r)
 
 	if (r->connection != CONNECTION_CONNECTED || r->reconnecting)
 		return;
-	while ((req = TAILQ_FIRST(&r->unsent)) && window_open(r, bytes_of(req))) {
+	while ((req = TAILQ_FIRST(&r->unsent)) && window_open(r, window_bytes(r, req))) {
 		TAILQ_REMOVE(&r->unsent, req, link);
 		if (req->flags & REQUEST_NO_DATA && !r->detached) { /* our disk has failed it while there was no partner to have it instead */
 			req->flags = (req->flags & ~REQUEST_NO_DATA) | REQUEST_LOCAL_PENDING;
@@ -134,13 +137,18 @@ void pump_unsent(struct replicate *r)
 
 /* ---- answers ---- */
 
+static bool answers(enum request_op op, const struct request *req)
+{
+	return op == req->op || (op == REQUEST_WRITE && req->op == REQUEST_DISCARD);
+}
+
 /* The request that an answer is for, taken off its list; NULL: it was not sent (the connection is being closed). */
 static struct request *answered(struct replicate *r, const struct packet *p, enum request_op op)
 {
 	uint16_t tag = p->ack.id & ((1u << TAG_BITS) - 1);
-	struct request *req = tag < REQUESTS_MAX + COPIES_MAX ? r->by_tag[tag] : NULL;
+	struct request *req = tag < TAGS ? r->by_tag[tag] : NULL;
 
-	if (!req || req->id != p->ack.id || req->op != op || !(req->flags & REQUEST_PEER_SENT) ||
+	if (!req || req->id != p->ack.id || !answers(op, req) || !(req->flags & REQUEST_PEER_SENT) ||
 	    !(req->flags & REQUEST_PEER_PENDING)) {
 		protocol_error(r, "%s for a request that was not sent (id %016" PRIx64 ")",
 			       packet_name(p->type), p->ack.id);
@@ -149,7 +157,7 @@ static struct request *answered(struct replicate *r, const struct packet *p, enu
 	TAILQ_REMOVE(list_of(r, req), req, link);
 	req->flags &= ~REQUEST_PEER_SENT;
 	r->sent_requests--;
-	r->sent_bytes -= bytes_of(req);
+	r->sent_bytes -= window_bytes(r, req);
 	return req;
 }
 
@@ -159,8 +167,12 @@ static int on_ack(struct replicate *r, const struct packet *p)
 
 	if (!req)
 		return -EPROTO;
-	req->flags &= ~REQUEST_PEER_PENDING;
-	part_done(r, req);
+	if (discard_more(r, req)) {
+		place_active(r, req);
+	} else {
+		req->flags &= ~REQUEST_PEER_PENDING;
+		part_done(r, req);
+	}
 	pump_unsent(r);
 	return 0;
 }
@@ -287,7 +299,7 @@ void requests_part(struct replicate *r)
 			continue;
 		}
 		req->flags &= ~REQUEST_PEER_PENDING;
-		if (req->op == REQUEST_WRITE)
+		if (changes(req))
 			marks_set(r, req->sector, req->sectors);
 	}
 	while ((req = TAILQ_FIRST(&waiting))) {
@@ -297,7 +309,7 @@ void requests_part(struct replicate *r)
 			continue;
 		}
 		req->flags &= ~REQUEST_PEER_PENDING;
-		if (req->op == REQUEST_WRITE)
+		if (changes(req))
 			marks_set(r, req->sector, req->sectors);
 		part_done(r, req);
 	}
@@ -366,6 +378,7 @@ static void forget_sent(struct replicate *r, struct request_list *list)
 			continue;
 		}
 		req->flags &= ~REQUEST_PEER_SENT;
+		req->sent = 0;
 		if (is_copy(req) && !(req->flags & REQUEST_LOCAL_PENDING)) {
 			copy_end(r, req, false);
 			continue;

@@ -212,6 +212,7 @@ static int connected_packet(struct replicate *r, const struct packet *p, struct 
 	switch (p->type) {
 	case PACKET_DATA:
 	case PACKET_ZEROES:
+	case PACKET_DISCARD:
 	case PACKET_READ:
 	case PACKET_CSUM:
 	case PACKET_FLUSH:
@@ -505,10 +506,10 @@ static void count_requests(const struct replicate *r, struct replicate_status *o
 {
 	size_t i;
 
-	for (i = 0; i < REQUESTS_MAX; i++) {
+	for (i = 0; i < TAGS; i++) {
 		const struct request *req = r->by_tag[i];
 
-		if (!req)
+		if (!req || is_copy(req))
 			continue;
 		out->queued += req->state == REQUEST_QUEUED;
 		out->logging += req->state == REQUEST_LOGGING;
@@ -537,6 +538,8 @@ void replicate_status(const struct replicate *r, struct replicate_status *out, u
 		.reads = r->reads,
 		.writes = r->writes,
 		.flushes = r->flushes,
+		.discards = r->discards,
+		.discarded_sectors = r->discarded_sectors,
 		.read_sectors = r->read_sectors,
 		.written_sectors = r->written_sectors,
 		.sent_sectors = r->sent_sectors,
@@ -580,6 +583,8 @@ static int storage_new(struct replicate *r, const uint8_t *log)
 {
 	int rc = marks_new(r, log);
 
+	if (!rc)
+		rc = discard_new(r);
 	return rc ? rc : resync_new(r);
 }
 
@@ -610,6 +615,7 @@ int replicate_new(const struct replicate_config *cfg, const struct superblock *s
 	TAILQ_INIT(&r->logging);
 	TAILQ_INIT(&r->unsent);
 	TAILQ_INIT(&r->active);
+	TAILQ_INIT(&r->discarding);
 	TAILQ_INIT(&r->retry);
 	TAILQ_INIT(&r->peer_logging);
 	TAILQ_INIT(&r->peer_active);
@@ -633,6 +639,7 @@ void replicate_free(struct replicate *r)
 	if (!r)
 		return;
 	resync_free(r);
+	discard_free(r);
 	marks_free(r);
 	free(r);
 }

@@ -172,8 +172,8 @@ struct metadata_op {
 struct replicate;
 
 struct replicate_ops {
-	/* Execute on the local disk; answered by replicate_disk_done(). Writes must be
-	 * durable (RWF_DSYNC) when done; preflush first flushes. */
+	/* Execute on the local disk; answered by replicate_disk_done(). Writes and discards must be
+	 * durable when done; preflush first flushes. */
 	void (*disk)(void *ctx, struct request *req);
 	/* What the disk has of this request is given up: it is not answered any more. What the kernel still does with the buffer must not
 	 * be seen in it, so from now on a guest's or a peer's request has another one at the same address with the same contents; of a
@@ -407,7 +407,8 @@ struct replicate_status {
 	/* by the resync, since the daemon was started: copied, and found to be the same */
 	uint64_t copied_sectors, same_sectors;
 	uint64_t log_writes, bitmap_writes, log_used;
-	uint64_t reads, writes, flushes;			   /* guest requests answered */
+	uint64_t reads, writes, flushes, discards;		   /* guest requests answered */
+	uint64_t discarded_sectors;
 	uint64_t read_sectors, written_sectors, sent_sectors, received_sectors;
 };
 void replicate_status(const struct replicate *r, struct replicate_status *out, uint64_t now_ms);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * replicate_private.h: the core's state, shared by replicate.c (the frame), request.c, remote.c, peer.c (requests), marks.c (activity log and bitmap), alone.c (one
+ * replicate_private.h: the core's state, shared by replicate.c (the frame), request.c, discard.c, remote.c, peer.c (requests), marks.c (activity log and bitmap), alone.c (one
  * copy is enough), fence.c and leave.c (before that), detach.c (our disk is given up), hang.c (it hangs), command.c (what a person says), resync.c (blocks are copied), handshake.c (two nodes meet),
  * handover.c (who may write), admission.c (who gets the disk), reserve.c and hot.c (a running guest moves). Nobody else includes it.
  */
@@ -15,6 +15,8 @@
 #include <string.h>
 
 TAILQ_HEAD(request_list, request);
+
+#define TAGS (REQUESTS_MAX + COPIES_MAX + PIECES_MAX)
 
 /* What is done once the superblock, as it was wanted at that moment, is durable. In this
  * order when several are due. */
@@ -177,20 +179,24 @@ struct replicate {
 	bool held, commit_waits; /* the ring is held; COMMIT has come, the ring is not quiet yet */
 	bool want_back;		 /* the guest was resumed after it had been handed over */
 
-	/* Requests. A guest's is on exactly one of queued, logging, unsent, active, retry; a copy on queued, unsent,
-	 * active or retry; a peer's on peer_logging, peer_active, retry, ack_held or peer_answered. */
+	/* Requests. A guest's is on exactly one of queued, logging, unsent, active, retry, or, a discard, discarding; a piece of that on
+	 * logging, unsent, active or retry; a copy on queued, unsent, active or retry; a peer's on peer_logging, peer_active, retry, ack_held
+	 * or peer_answered. */
 	struct request_list queued; /* waits for an older overlapping one */
 	struct request_list logging, peer_logging; /* writes that wait for the activity log */
 	/* peer pending, not sent on this connection: no connection or no window */
 	struct request_list unsent;
 	struct request_list active;	      /* at the disk, or sent */
+	struct request_list discarding;	      /* pieces of it are under way, or wait for a slot */
 	struct request_list retry;	      /* the local disk failed it; tried again at retry_ms */
 	struct request_list peer_active;      /* the peer's, at our disk */
 	struct request_list ack_held;	      /* the peer's, durable; the ACK waits for STEP_USED */
 	struct request_list peer_answered;    /* the peer's reads: sent, not RECEIVED yet */
 	TAILQ_HEAD(, request) at_disk;	      /* those of all these that our disk has, by disk_link (hang.c) */
 	uint64_t disk_clock_ms;		      /* nothing at the disk counts as older than this: this node's own loop was late then */
-	struct request *by_tag[REQUESTS_MAX + COPIES_MAX]; /* the guest's in flight, and copies */
+	struct request *by_tag[TAGS]; /* the guest's in flight, copies, and pieces */
+	struct request piece[PIECES_MAX];
+	uint8_t *zeroes; /* what a partner is sent that knows no DISCARD; REQUEST_SECTORS_MAX */
 	struct overlap_tree tree;	      /* the guest's writes, its queued reads, and copies */
 	/* the peer's writes: may not overlap (the holder orders them) */
 	struct overlap_tree peer_tree;
@@ -206,7 +212,7 @@ struct replicate {
 	bool was_servable, was_ready;
 	char frozen[REPLICATE_TEXT], failing[REPLICATE_TEXT];
 	uint64_t frozen_since_ms, failing_since_ms;
-	uint64_t reads, writes, flushes, read_sectors, written_sectors, sent_sectors, received_sectors;
+	uint64_t reads, writes, flushes, discards, read_sectors, written_sectors, discarded_sectors, sent_sectors, received_sectors;
 };
 
 #define DETACHED_WAIT_MS 10000u /* of a detached disk: how long metadata that fail or hang, and requests that hang, are waited for */
@@ -263,6 +269,26 @@ void retry_later(struct replicate *r, struct request *req);
 void disk_settled(struct replicate *r, struct request *req); /* our disk has done it, or nobody wants it any more */
 void try_again(struct replicate *r, struct request *req, int rc); /* and say that the disk fails */
 const char *op_name(const struct request *req);
+/* To our disk, the partner, or both, as soon as its extents are in the activity log. */
+void activate(struct replicate *r, struct request *req);
+void leave(struct replicate *r, struct request *req); /* it has ended: on no list, out of the order */
+void finish_guest(struct replicate *r, struct request *req, int rc);
+
+/* discard.c */
+int discard_new(struct replicate *r);
+void discard_free(struct replicate *r);
+static inline bool is_whole(const struct request *req) /* a guest's discard, and no piece of one */
+{
+	return req->op == REQUEST_DISCARD && !(req->flags & (REQUEST_PIECE | REQUEST_FROM_PEER));
+}
+void discard_begin(struct replicate *r, struct request *whole); /* it does not wait for anything older any more */
+void discard_piece_ended(struct replicate *r, struct request *piece, int rc);
+void discards_stop(struct replicate *r); /* the guest is gone: what has not begun of them will not; */
+void discards_stopped(struct replicate *r); /* what nothing is under way of has ended */
+bool discard_known(const struct replicate *r); /* the partner takes DISCARD */
+void discard_fill(const struct replicate *r, const struct request *piece, struct packet *p);
+uint32_t window_bytes(const struct replicate *r, const struct request *req); /* that it takes, or has taken */
+bool discard_more(struct replicate *r, struct request *piece); /* a part was acknowledged: there is another one */
 
 /* remote.c */
 void pump_unsent(struct replicate *r);

@@ -23,6 +23,8 @@ struct request_list *list_of(struct replicate *r, const struct request *req)
 
 	if (req->state == REQUEST_QUEUED)
 		return &r->queued;
+	if (is_whole(req))
+		return &r->discarding;
 	if (req->state == REQUEST_LOGGING)
 		return peers ? &r->peer_logging : &r->logging;
 	if (req->flags & REQUEST_LOCAL_RETRY)
@@ -80,7 +82,8 @@ static void start_write(struct replicate *r, struct request *req)
 		req->flags |= REQUEST_LOCAL_PENDING;
 	if (!r->parted) {
 		req->flags |= REQUEST_PEER_PENDING;
-	} else if (req->op == REQUEST_WRITE) {
+		req->sent = 0;
+	} else if (changes(req)) {
 		marks_set(r, req->sector, req->sectors);
 	}
 }
@@ -104,9 +107,13 @@ void start(struct replicate *r, struct request *req)
 }
 
 /* A guest's write waits until its extents are in the activity log (marks.c). */
-static void activate(struct replicate *r, struct request *req)
+void activate(struct replicate *r, struct request *req)
 {
-	if (req->op == REQUEST_WRITE && !is_copy(req) && !marks_begin(r, req)) {
+	if (is_whole(req)) {
+		discard_begin(r, req);
+		return;
+	}
+	if (changes(req) && !is_copy(req) && !marks_begin(r, req)) {
 		req->state = REQUEST_LOGGING;
 		TAILQ_INSERT_TAIL(&r->logging, req, link);
 		return;
@@ -116,7 +123,7 @@ static void activate(struct replicate *r, struct request *req)
 
 static bool orders(const struct request *req)
 {
-	return req->op == REQUEST_WRITE || is_copy(req);
+	return (changes(req) && !(req->flags & REQUEST_PIECE)) || is_copy(req);
 }
 
 static bool behind_older_write(struct replicate *r, const struct request *req)
@@ -211,6 +218,9 @@ static void count(struct replicate *r, const struct request *req)
 	} else if (req->op == REQUEST_WRITE) {
 		r->writes++;
 		r->written_sectors += req->sectors;
+	} else if (req->op == REQUEST_DISCARD) {
+		r->discards++;
+		r->discarded_sectors += req->sectors;
 	} else {
 		r->flushes++;
 	}
@@ -226,7 +236,7 @@ void disk_settled(struct replicate *r, struct request *req)
 }
 
 /* The request is on no list any more. */
-static void leave(struct replicate *r, struct request *req)
+void leave(struct replicate *r, struct request *req)
 {
 	r->by_tag[req->tag] = NULL;
 	disk_settled(r, req);
@@ -239,8 +249,12 @@ static void leave(struct replicate *r, struct request *req)
 		wake_queued(r, req);
 }
 
-static void finish_guest(struct replicate *r, struct request *req, int rc)
+void finish_guest(struct replicate *r, struct request *req, int rc)
 {
+	if (req->flags & REQUEST_PIECE) {
+		discard_piece_ended(r, req, rc);
+		return;
+	}
 	leave(r, req);
 	r->guest_count--;
 	pace_guest(&r->pace, r->guest_count, r->now_ms);
@@ -336,7 +350,7 @@ void part_done(struct replicate *r, struct request *req)
  * the partner, which had the only one. */
 static void fail(struct replicate *r, struct request *req)
 {
-	if (req->op == REQUEST_WRITE && req->flags & REQUEST_LOGGED) {
+	if (changes(req) && req->flags & REQUEST_LOGGED) {
 		marks_set(r, req->sector, req->sectors);
 		r->write_failed = true;
 	}
@@ -364,6 +378,7 @@ void requests_drop_queued(struct replicate *r)
 {
 	struct request *req, *next;
 
+	discards_stop(r);
 	/* From the back, so that nothing that is dropped was waited for by something that is woken. */
 	TAILQ_FOREACH_REVERSE_SAFE(req, &r->queued, request_list, link, next) {
 		if (is_copy(req))
@@ -375,6 +390,7 @@ void requests_drop_queued(struct replicate *r)
 		TAILQ_REMOVE(&r->logging, req, link);
 		finish_guest(r, req, -ECANCELED);
 	}
+	discards_stopped(r);
 	TAILQ_FOREACH_SAFE(req, &r->retry, link, next) {
 		if (req->op != REQUEST_READ || req->flags & REQUEST_FROM_PEER || is_copy(req))
 			continue;
@@ -388,7 +404,7 @@ void requests_drop_queued(struct replicate *r)
 /* What it wrote is copied over: those blocks are out of sync before the meeting that took the token is over. */
 static void discard(struct replicate *r, struct request *req)
 {
-	if (req->op == REQUEST_WRITE && req->flags & REQUEST_LOGGED)
+	if (changes(req) && req->flags & REQUEST_LOGGED)
 		marks_set(r, req->sector, req->sectors);
 	if (req->flags & REQUEST_LOCAL_RETRY)
 		req->flags &= ~(REQUEST_LOCAL_RETRY | REQUEST_LOCAL_PENDING);
@@ -427,7 +443,9 @@ void requests_discard(struct replicate *r)
 
 const char *op_name(const struct request *req)
 {
-	return req->op == REQUEST_READ ? "read" : req->op == REQUEST_WRITE ? "write" : "flush";
+	static const char *const names[] = { "read", "write", "flush", "discard" };
+
+	return names[req->op];
 }
 
 void retry_later(struct replicate *r, struct request *req)
@@ -483,6 +501,7 @@ void without_disk(struct replicate *r, struct request *req)
 	if (!(req->flags & REQUEST_PEER_PENDING)) {
 		req->flags |= REQUEST_PEER_PENDING;
 		req->flags &= ~REQUEST_PEER_SENT;
+		req->sent = 0;
 	}
 	if (req->op == REQUEST_READ)
 		req->flags |= REQUEST_REMOTE;
@@ -561,7 +580,7 @@ static void disk_failed(struct replicate *r, struct request *req, int rc)
 	} else if (is_copy(req) && req->op == REQUEST_WRITE) {
 		resync_hold(r);
 		copy_end(r, req, false);
-	} else if (req->op == REQUEST_WRITE && peer) { /* on-io-error pass_on */
+	} else if (changes(req) && peer) { /* on-io-error pass_on */
 		pass_on(r, req, rc);
 	} else if (req->op == REQUEST_READ && req->flags & REQUEST_COPY_IN) {
 		req->flags &= ~REQUEST_LOCAL_PENDING; /* it could not be compared: it is copied */
@@ -580,7 +599,7 @@ static void disk_failed(struct replicate *r, struct request *req, int rc)
 		    req->sector, strerror(-rc));
 		disk_settled(r, req);
 		req->flags = (req->flags & ~REQUEST_LOCAL_PENDING) | REQUEST_NO_DATA;
-		if (req->op == REQUEST_WRITE)
+		if (changes(req))
 			not_done_here(r, req);
 		part_done(r, req);
 	} else {

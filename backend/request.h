@@ -16,6 +16,8 @@
  *   write, flush   to the local disk, unless that has failed, and to the partner, unless the two have parted: then
  *                  a write is marked out of sync instead (REQUEST_MARKED), under a generation of its own (P1)
  *   read           to the local disk if that has the data there, otherwise to the partner (REQUEST_REMOTE)
+ *   discard        in pieces (discard.c), each of which goes where a write goes; it holds its place in the order until the last
+ *                  one has ended
  *
  * A request is answered when nothing is pending.  A lost connection does not answer it: REQUEST_PEER_PENDING stays until a
  * later connection has acknowledged it, or until this node goes on alone (alone.c).  A failed local disk does not
@@ -44,10 +46,19 @@
 #define REQUEST_SECTORS_MAX 2048u /* 1 MiB: 256 indirect segments of 4 KiB */
 #define REQUESTS_MAX	    512u  /* slots of a ring of order 4; a guest's `tag` is below this */
 #define COPIES_MAX	    16u	  /* of the resync at once; their tags follow */
+#define PIECES_MAX	    16u	  /* of discards at once; their tags follow */
+#define DISCARD_SECTORS_MAX 8192u /* a piece of a discard: 4 MiB, an extent of the activity log */
+#define DISCARD_UNIT_MIN    9u	  /* what a disk gives back at once, as a power of two in bytes: 512 bytes */
+#define DISCARD_UNIT_MAX    22u	  /* to 4 MiB: a piece has one at least */
 
 struct disk_op;
 
-enum request_op { REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH };
+enum request_op {
+	REQUEST_READ,
+	REQUEST_WRITE,
+	REQUEST_FLUSH,
+	REQUEST_DISCARD, /* zeroes are read there afterwards, and the disk may give the space back */
+};
 
 enum request_state {
 	REQUEST_FREE,	/* in its owner's table */
@@ -79,6 +90,7 @@ enum {
 	REQUEST_AHEAD = 1u << 17,      /* a read that begins anew when the two have met, for who has what is decided then; one of what the partner may lack
 					* waits for that, or until our data have a generation of their own */
 	REQUEST_DISCARDED = 1u << 18,  /* of a guest whose data do not count any more: it is not answered, whatever comes of it */
+	REQUEST_PIECE = 1u << 19,      /* of a guest's discard; it has the place in the order */
 };
 
 struct request {
@@ -90,7 +102,7 @@ struct request {
 	uint16_t tag;
 	uint64_t sector;  /* first sector */
 	uint32_t sectors; /* 0 for a flush without data */
-	/* sectors * 512 bytes, block aligned, in a registered pool; owned by the table's owner */
+	/* sectors * 512 bytes, block aligned, in a registered pool; owned by the table's owner. Of a discard NULL */
 	uint8_t *data;
 
 	/* the core's own (request.c, remote.c, peer.c) */
@@ -107,6 +119,13 @@ struct request {
 	uint64_t disk_ms;		/* since then */
 	bool slot_lost; /* of a copy: the disk was given up with its buffer */
 
+	/* of a discard (discard.c) */
+	uint32_t begun;		/* sectors that pieces were made of */
+	uint16_t pieces;	/* of them, under way */
+	int piece_rc;		/* the first that failed */
+	struct request *whole;	/* of a piece: the guest's */
+	uint32_t sent;		/* of a piece: sectors that a partner has which knows no DISCARD, and gets them as zeroes */
+
 	/* with REQUEST_COMPARE */
 	uint16_t digest_length;
 	uint8_t digest[CSUM_MAX];
@@ -114,5 +133,11 @@ struct request {
 	/* disk.c's own. */
 	struct disk_op *disk_op;
 };
+
+/* It changes the data. */
+static inline bool changes(const struct request *req)
+{
+	return req->op == REQUEST_WRITE || req->op == REQUEST_DISCARD;
+}
 
 #endif

@@ -419,6 +419,8 @@ static void set_verdict(struct ring *ring, struct guest_request *g, enum blkif_v
  * segments can be copied into the buffer itself and need not be copied again if there is no room yet. */
 static size_t buffer_bytes(const struct guest_request *g)
 {
+	if (g->op.op == REQUEST_DISCARD)
+		return 0;
 	if (g->needs_indirect)
 		return (size_t)g->op.indirect_segments * GRANT_PAGE;
 	return g->status == BLKIF_RSP_OKAY ? (size_t)g->op.sectors * SECTOR_SIZE : 0;

@@ -52,14 +52,21 @@ void settle_features(const struct features *a, const struct features *b, struct 
 	out->max_segments = LESSER(a->max_segments, b->max_segments);
 	out->ring_order = LESSER(a->ring_order, b->ring_order);
 	out->queues = LESSER(a->queues, b->queues);
-	out->discard = LESSER(a->discard, b->discard);
+	out->discard = out->discard_unit = 0; /* settle_discard_unit() */
+}
+
+uint8_t settle_discard_unit(const struct features *a, const struct features *b)
+{
+	if (!a->discard || !b->discard || !a->discard_unit || !b->discard_unit)
+		return 0;
+	return a->discard_unit > b->discard_unit ? a->discard_unit : b->discard_unit;
 }
 
 bool settle_features_cover(const struct features *offer, const struct features *agreed)
 {
 	return offer->sectors >= agreed->sectors && offer->block_size <= agreed->block_size &&
 	       offer->max_segments >= agreed->max_segments && offer->ring_order >= agreed->ring_order &&
-	       offer->queues >= agreed->queues && offer->discard >= agreed->discard;
+	       offer->queues >= agreed->queues;
 }
 
 static bool features_equal(const struct features *a, const struct features *b)

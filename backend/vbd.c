@@ -286,7 +286,8 @@ static int write_features(struct vbd *v)
 					     .state = v->published,
 					     .geometry = v->published == XENBUS_CONNECTED,
 					     .read_only = v->script_mode == 'r',
-					     .cdrom = v->cdrom});
+					     .cdrom = v->cdrom,
+					     .no_discard = v->no_discard});
 }
 
 /* Writes what is published. A failure is repaired by a later look (invariant 3). */

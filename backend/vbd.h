@@ -43,6 +43,7 @@ struct vbd {
 	char marker[32];
 	char script_mode;			/* 'r', 'w', or 0: neither */
 	bool cdrom;
+	bool no_discard;			/* discard-enable=0, as libxl writes it for "no-discard" */
 
 	enum xenbus_phase phase;
 	int published;				/* the state that our node must have; 0: not ours yet */

@@ -25,6 +25,7 @@
 #define WINDOW_REQUESTS_MAX 65536u
 #define EPOCH_MAX (UINT64_MAX / 2)
 /* all extents of the largest activity log, in whole sectors */
+static_assert(DISCARD_SECTORS_MAX == ACTLOG_EXTENT_SECTORS, "a piece of a discard");
 #define HOT_BYTES_MAX ((ACTLOG_EXTENTS_MAX * 4 + SECTOR_SIZE - 1) / SECTOR_SIZE * SECTOR_SIZE)
 
 struct wire_header {
@@ -131,6 +132,12 @@ static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the head
 	F(u64, sector, 8)		\
 	F(u32, sectors, 4)		\
 	F(zero, zero, 4)
+#define BODY_discard(F)			\
+	F(u64, id, 8)			\
+	F(u64, epoch, 8)		\
+	F(u64, sector, 8)		\
+	F(u32, sectors, 4)		\
+	F(zero, zero, 4)
 #define BODY_bitmap(F)			\
 	F(u64, id, 8)			\
 	F(u32, page, 4)			\
@@ -205,6 +212,8 @@ struct wire_reservation { BODY_reservation(FIELD) };
 static_assert(sizeof(struct wire_reservation) == 8, "reservation");
 struct wire_read { BODY_read(FIELD) };
 static_assert(sizeof(struct wire_read) == 32 && offsetof(struct wire_read, sectors) == 24, "read");
+struct wire_discard { BODY_discard(FIELD) };
+static_assert(sizeof(struct wire_discard) == 32 && offsetof(struct wire_discard, sectors) == 24, "discard");
 struct wire_bitmap { BODY_bitmap(FIELD) };
 static_assert(sizeof(struct wire_bitmap) == 16, "bitmap");
 struct wire_bitmap_end { BODY_bitmap_end(FIELD) };
@@ -264,7 +273,7 @@ static const char *decode_##member(const struct wire_##member *w, struct packet_
 }
 CODEC(none) CODEC(intro) CODEC(auth) CODEC(text) CODEC(ping) CODEC(restarting) CODEC(hello) CODEC(data) CODEC(ack) CODEC(want)
 CODEC(refuse) CODEC(give) CODEC(used) CODEC(pair) CODEC(reserve) CODEC(grant) CODEC(reservation)
-CODEC(read) CODEC(bitmap) CODEC(bitmap_end) CODEC(in_sync) CODEC(pause) CODEC(csum) CODEC(hot)
+CODEC(read) CODEC(discard) CODEC(bitmap) CODEC(bitmap_end) CODEC(in_sync) CODEC(pause) CODEC(csum) CODEC(hot)
 
 /* check_<member>(body): NULL, or which value is impossible.  Whether a possible value may come now is
  * the core's business. */
@@ -359,6 +368,15 @@ static const char *check_read(const struct packet_read *b)
 	const char *wrong = check_range(b->sector, b->sectors);
 
 	return wrong ? wrong : check_epoch(b->epoch);
+}
+
+static const char *check_discard(const struct packet_discard *b)
+{
+	if (!b->sectors || b->sectors > DISCARD_SECTORS_MAX)
+		return "the length is impossible";
+	if (b->sector >= LAYOUT_SECTORS_MAX || b->sector + b->sectors > LAYOUT_SECTORS_MAX)
+		return "the range is beyond any disk";
+	return check_epoch(b->epoch);
 }
 
 static const char *check_in_sync(const struct packet_in_sync *b)
@@ -478,15 +496,26 @@ static uint16_t version_of(unsigned int type, uint16_t version)
 
 static bool version_fits(unsigned int type, uint16_t written, uint16_t version)
 {
-	if (type == PACKET_RESTARTING && written < WIRE_VERSION_RESTARTING)
+	if ((type == PACKET_RESTARTING && written < WIRE_VERSION_RESTARTING) || (type == PACKET_DISCARD && written < WIRE_VERSION_DISCARD))
 		return false; /* it is not known there */
 	if (version_of(type, version))
 		return written == version_of(type, version);
 	return written >= WIRE_VERSION_MIN && written <= WIRE_VERSION_MAX;
 }
 
+/* What a partner of an older version takes for reserved bytes. */
+static const struct packet *as_of(const struct packet *p, uint16_t version, struct packet *older)
+{
+	if (p->type != PACKET_HELLO || version >= WIRE_VERSION_DISCARD)
+		return p;
+	*older = *p;
+	older->hello.offer.discard = older->hello.offer.discard_unit = 0;
+	return older;
+}
+
 size_t wire_encode(const struct packet *p, uint16_t version, uint64_t sequence, uint8_t *out)
 {
+	struct packet older;
 	int body = body_length(p->type);
 	struct wire_header h = {
 		.magic = put_be32(WIRE_MAGIC),
@@ -499,7 +528,7 @@ size_t wire_encode(const struct packet *p, uint16_t version, uint64_t sequence, 
 
 	assert(version_of(p->type, version) && body >= 0 && (!p->payload || payload_allowed(p->type)));
 	memcpy(out, &h, sizeof(h));
-	encode_body(p, out + WIRE_HEADER);
+	encode_body(as_of(p, version, &older), out + WIRE_HEADER);
 	h.crc = put_be32(checksum(out, body));
 	memcpy(out, &h, sizeof(h));
 	return WIRE_HEADER + body;
@@ -553,6 +582,14 @@ static const char *check_payload(const struct packet *p)
 	return NULL;
 }
 
+/* What came with a later version than is spoken. */
+static const char *check_version(const struct packet *p, uint16_t written)
+{
+	if (p->type == PACKET_HELLO && written < WIRE_VERSION_DISCARD && (p->hello.offer.discard || p->hello.offer.discard_unit))
+		return "reserved bytes of 'offer' are not zero";
+	return NULL;
+}
+
 static int reject(int rc, char *why, size_t why_size, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 static int reject(int rc, char *why, size_t why_size, const char *fmt, ...)
@@ -591,6 +628,8 @@ int wire_decode(const uint8_t *in, uint16_t version, uint64_t sequence, struct p
 	wrong = decode_body(in + WIRE_HEADER, p);
 	if (!wrong)
 		wrong = check_payload(p);
+	if (!wrong)
+		wrong = check_version(p, get_be16(h.version));
 	if (wrong)
 		return reject(-EINVAL, why, why_size, "%s: %s", packet_name(p->type), wrong);
 	return 0;
@@ -599,7 +638,7 @@ int wire_decode(const uint8_t *in, uint16_t version, uint64_t sequence, struct p
 bool wire_needs_request(enum packet_type type)
 {
 	return payload_allowed(type) || type == PACKET_FLUSH || type == PACKET_READ || type == PACKET_ZEROES ||
-	       type == PACKET_CSUM;
+	       type == PACKET_CSUM || type == PACKET_DISCARD;
 }
 
 uint32_t wire_buffer_bytes(const struct packet *p)
@@ -638,6 +677,11 @@ void wire_describe(const struct packet *p, struct request *req)
 	case PACKET_FLUSH:
 		req->op = REQUEST_FLUSH;
 		break;
+	case PACKET_DISCARD:
+		req->op = REQUEST_DISCARD;
+		req->sector = p->discard.sector;
+		req->sectors = p->discard.sectors;
+		return;
 	default: /* READ_DATA, BITMAP, HOT: the core takes the payload out of it */
 		break;
 	}
@@ -677,6 +721,7 @@ const char *packet_name(enum packet_type type)
 #define ROW_grant(kind, name, size) ROW(grant, name)
 #define ROW_reservation(kind, name, size) ROW(reservation, name)
 #define ROW_read(kind, name, size) ROW(read, name)
+#define ROW_discard(kind, name, size) ROW(discard, name)
 #define ROW_bitmap(kind, name, size) ROW(bitmap, name)
 #define ROW_bitmap_end(kind, name, size) ROW(bitmap_end, name)
 #define ROW_in_sync(kind, name, size) ROW(in_sync, name)
@@ -685,7 +730,7 @@ const char *packet_name(enum packet_type type)
 #define ROW_pause(kind, name, size) ROW(pause, name)
 ROW_OF(none) ROW_OF(intro) ROW_OF(auth) ROW_OF(text) ROW_OF(ping) ROW_OF(restarting) ROW_OF(hello) ROW_OF(data) ROW_OF(ack)
 ROW_OF(want) ROW_OF(refuse) ROW_OF(give) ROW_OF(used) ROW_OF(pair) ROW_OF(reserve) ROW_OF(grant) ROW_OF(reservation)
-ROW_OF(read) ROW_OF(bitmap) ROW_OF(bitmap_end) ROW_OF(in_sync) ROW_OF(pause) ROW_OF(csum) ROW_OF(hot)
+ROW_OF(read) ROW_OF(discard) ROW_OF(bitmap) ROW_OF(bitmap_end) ROW_OF(in_sync) ROW_OF(pause) ROW_OF(csum) ROW_OF(hot)
 
 static const struct layout_field header_fields[] = {
 #define H(name) { #name, offsetof(struct wire_header, name), sizeof(((struct wire_header *)0)->name) }

@@ -22,12 +22,13 @@
 #define WIRE_MAGIC	 0x64726278u /* "drbx" */
 /* The versions of the protocol that this program speaks (docs/PROTOCOL.md, section 3): both nodes of a pair speak the highest
  * that both know. 5: a node that leaves in good order says so (LEAVING, TAKEN). 6: so does one whose program is replaced
- * (RESTARTING). Versions 1 to 4 were never released. A test builds a program with other ones. */
+ * (RESTARTING). 7: DISCARD. Versions 1 to 4 were never released. A test builds a program with other ones. */
 #ifndef WIRE_VERSION_MAX
 #define WIRE_VERSION_MIN 5u
-#define WIRE_VERSION_MAX 6u
+#define WIRE_VERSION_MAX 7u
 #endif
 #define WIRE_VERSION_RESTARTING 6u
+#define WIRE_VERSION_DISCARD	7u
 #define WIRE_RESTART_MAX_MS 10000u
 #define WIRE_VERSION_INTRO 1u /* INTRO and REFUSE are written in it for ever */
 #define WIRE_HEADER	 32u
@@ -87,7 +88,8 @@
 	X(OUT_OF_SYNC,	49, in_sync,	0, "holder: my disk has failed these blocks; they are to be copied from yours") \
 	X(HOT,		50, hot,	1, "holder: the extents that the guest of this reservation was writing to") \
 	X(TAKEN,	51, used,	0, "holder: the token that you gave is durable here") \
-	X(LEAVING,	52, used,	0, "non-holder: I go, and my copy is outdated, durably: nothing has to be fenced")
+	X(LEAVING,	52, used,	0, "non-holder: I go, and my copy is outdated, durably: nothing has to be fenced") \
+	X(DISCARD,	53, discard,	0, "holder: zeroes are to be read there, and the space may be given back")
 /* clang-format on */
 
 enum packet_type {
@@ -148,6 +150,10 @@ struct packet_read {
 	uint32_t sectors;
 };
 /* payload: 4096 bytes, little-endian bits (METADATA.md) */
+struct packet_discard {
+	uint64_t id, epoch, sector;
+	uint32_t sectors; /* at most DISCARD_SECTORS_MAX */
+};
 struct packet_bitmap {
 	uint64_t id;
 	uint32_t page;
@@ -234,6 +240,7 @@ struct packet {
 		struct packet_grant grant;
 		struct packet_reservation reservation;
 		struct packet_read read;
+		struct packet_discard discard;
 		struct packet_bitmap bitmap;
 		struct packet_bitmap_end bitmap_end;
 		struct packet_hot hot;
@@ -251,6 +258,7 @@ struct packet {
 LIKE_ACK(data);
 LIKE_ACK(read);
 LIKE_ACK(csum);
+LIKE_ACK(discard);
 #undef LIKE_ACK
 
 /* `version` below is the one that the two speak; 0: not agreed yet. INTRO and REFUSE do not depend on it; no other packet can
@@ -270,7 +278,7 @@ int wire_length(const uint8_t *in, uint16_t version);
  * -EINVAL: a field is impossible.  `why` gets words. */
 int wire_decode(const uint8_t *in, uint16_t version, uint64_t sequence, struct packet *p, char *why, size_t why_size);
 
-/* Its receiver needs room for it: a request, and a buffer of wire_buffer_bytes() (for all but FLUSH): its payload, or what
+/* Its receiver needs room for it: a request, and a buffer of wire_buffer_bytes() (for all but FLUSH and DISCARD): its payload, or what
  * it asks for. */
 bool wire_needs_request(enum packet_type type);
 uint32_t wire_buffer_bytes(const struct packet *p);

@@ -27,14 +27,19 @@ static void check(const struct blkif_op *op, const struct blkif_limits *limits)
 		REQUIRE(seg->first_sect <= seg->last_sect && seg->last_sect < 8);
 		sum += seg->last_sect - seg->first_sect + 1u;
 	}
-	REQUIRE(sum == op->sectors && sum <= REQUEST_SECTORS_MAX);
+	if (op->op == REQUEST_DISCARD) {
+		REQUIRE(!op->segments && op->sectors && limits->discard);
+		sum = op->sectors;
+	} else {
+		REQUIRE(sum == op->sectors && sum <= REQUEST_SECTORS_MAX);
+	}
 	REQUIRE((sum == 0) == (op->op == REQUEST_FLUSH));
 	REQUIRE(!op->preflush || op->op == REQUEST_WRITE);
-	REQUIRE(op->op != REQUEST_WRITE || !limits->read_only);
+	REQUIRE((op->op != REQUEST_WRITE && op->op != REQUEST_DISCARD) || !limits->read_only);
 	if (!sum)
 		return;
 	REQUIRE(op->sector < limits->sectors && limits->sectors - op->sector >= sum);
-	REQUIRE(op->sector * 512 % limits->block_size == 0 && sum * 512 % limits->block_size == 0);
+	REQUIRE(op->sector * 512 % limits->block_size == 0 && sum * 512ull % limits->block_size == 0);
 }
 
 static void check_indirect(const uint8_t *data, size_t size, const struct blkif_limits *limits,
@@ -87,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	limits.block_size <<= head % 4 == 3 ? 3 : 0;
 	limits.read_only = head >> 2 & 1;
 	limits.max_segments = (uint16_t)(head >> 3 & 0x1ff);
+	limits.discard = head >> 14 & 1;
 	limits.sectors = head >> 12;
 	if (head & 1 << 13)
 		limits.sectors = UINT64_MAX;

@@ -17,6 +17,7 @@ static const struct blkif_limits DISK = { .sectors = 1000, .block_size = 512, .m
 static const struct blkif_limits DISK_4K = { .sectors = 1000, .block_size = 4096, .max_segments = 256 };
 static const struct blkif_limits DISK_RO = { .sectors = 1000, .block_size = 512, .read_only = true,
 					     .max_segments = 256 };
+static const struct blkif_limits DISCARDS = { .sectors = 1000, .block_size = 512, .max_segments = 256, .discard = true };
 static const struct blkif_limits HUGE_DISK = { .sectors = UINT64_MAX, .block_size = 512,
 					       .max_segments = 256 };
 
@@ -50,6 +51,22 @@ static blkif_request_t indirect(uint8_t inner, uint64_t sector, uint16_t n)
 	in.sector_number = sector;
 	in.indirect_grefs[0] = 4711;
 	memcpy(&r, &in, sizeof(in));
+	return r;
+}
+
+static blkif_request_t discard(uint64_t sector, uint64_t n, uint8_t flag)
+{
+	blkif_request_discard_t d;
+	blkif_request_t r;
+
+	memset(&r, 0xee, sizeof(r));
+	memset(&d, 0xee, sizeof(d));
+	d.operation = BLKIF_OP_DISCARD;
+	d.flag = flag;
+	d.id = 78;
+	d.sector_number = sector;
+	d.nr_sectors = n;
+	memcpy(&r, &d, sizeof(d));
 	return r;
 }
 
@@ -276,6 +293,53 @@ static void a_read_only_disk_refuses_writes(void **state)
 	assert_int_equal(parse(indirect(BLKIF_OP_READ, 0, 1), &DISK_RO, &op), BLKIF_NEEDS_INDIRECT);
 }
 
+static void a_discard_is_taken_over(void **state)
+{
+	struct blkif_op op;
+
+	(void)state;
+	for (unsigned int flag = 0; flag < 256; flag++) { /* also BLKIF_DISCARD_SECURE, which was not offered, and is ignored then */
+		assert_int_equal(parse(discard(40, 960, (uint8_t)flag), &DISCARDS, &op), BLKIF_OK);
+		assert_int_equal(op.id, 78);
+		assert_int_equal(op.operation, BLKIF_OP_DISCARD);
+		assert_int_equal(op.op, REQUEST_DISCARD);
+		assert_int_equal(op.sector, 40);
+		assert_int_equal(op.sectors, 960);
+		assert_int_equal(op.segments | op.indirect_segments, 0);
+		assert_false(op.preflush);
+	}
+	assert_int_equal(parse(discard(40, 960, 0), &DISK, &op), BLKIF_UNSUPPORTED);
+	assert_int_equal(op.id, 78);
+	assert_int_equal(op.operation, BLKIF_OP_DISCARD);
+}
+
+static void an_impossible_discard_is_refused(void **state)
+{
+	struct blkif_limits limits = DISCARDS;
+	struct blkif_op op;
+
+	(void)state;
+	assert_int_equal(parse(discard(0, 0, 0), &DISCARDS, &op), BLKIF_ERROR);
+	assert_int_equal(parse(discard(999, 1, 0), &DISCARDS, &op), BLKIF_OK);
+	assert_int_equal(parse(discard(999, 2, 0), &DISCARDS, &op), BLKIF_ERROR);
+	assert_int_equal(parse(discard(1000, 1, 0), &DISCARDS, &op), BLKIF_ERROR);
+	assert_int_equal(parse(discard(0, 1001, 0), &DISCARDS, &op), BLKIF_ERROR);
+	assert_int_equal(parse(discard(1, UINT64_MAX, 0), &DISCARDS, &op), BLKIF_ERROR);
+	assert_int_equal(parse(discard(UINT64_MAX, 2, 0), &DISCARDS, &op), BLKIF_ERROR);
+	assert_int_equal(parse(discard(0, (1ull << 32) + 8, 0), &DISCARDS, &op), BLKIF_ERROR); /* 8, if it were cut off */
+	limits.sectors = UINT64_MAX;
+	assert_int_equal(parse(discard(2, UINT64_MAX, 0), &limits, &op), BLKIF_ERROR);
+	assert_int_equal(parse(discard(2, UINT32_MAX, 0), &limits, &op), BLKIF_OK);
+	assert_int_equal(parse(discard(2, 1ull << 32, 0), &limits, &op), BLKIF_ERROR);
+	limits = DISCARDS;
+	limits.block_size = 4096;
+	assert_int_equal(parse(discard(8, 16, 0), &limits, &op), BLKIF_OK);
+	assert_int_equal(parse(discard(4, 16, 0), &limits, &op), BLKIF_ERROR);
+	assert_int_equal(parse(discard(8, 12, 0), &limits, &op), BLKIF_ERROR);
+	limits.read_only = true;
+	assert_int_equal(parse(discard(8, 16, 0), &limits, &op), BLKIF_ERROR);
+}
+
 static void an_indirect_request_needs_its_page(void **state)
 {
 	struct blkif_request_segment page[256];
@@ -388,6 +452,8 @@ int main(void)
 		cmocka_unit_test(an_empty_disk_has_no_sector),
 		cmocka_unit_test(start_and_length_are_whole_blocks),
 		cmocka_unit_test(a_read_only_disk_refuses_writes),
+		cmocka_unit_test(a_discard_is_taken_over),
+		cmocka_unit_test(an_impossible_discard_is_refused),
 		cmocka_unit_test(an_indirect_request_needs_its_page),
 		cmocka_unit_test(the_number_of_indirect_segments_is_1_to_what_was_offered),
 		cmocka_unit_test(only_reads_and_writes_may_be_indirect),

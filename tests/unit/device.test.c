@@ -16,8 +16,49 @@ static void state_2_comes_at_once_and_with_the_features(void **state)
 	assert_string_equal(xf_get(BE "feature-persistent"), "0");
 	assert_string_equal(xf_get(BE "feature-discard"), "0");
 	assert_string_equal(xf_get(BE "feature-barrier"), "0");
+	assert_false(xf_exists(BE "discard-granularity"));
 	assert_false(xf_exists(BE "physical-device"));
 	assert_int_equal(fake.count[CALL_CLAIM], 0);
+}
+
+static void discards_are_offered_in_the_unit_that_both_nodes_have(void **state)
+{
+	(void)state;
+	create_directory("w");
+	fake.features.discard = 1;
+	fake.features.discard_unit = 16;
+	start();
+	assert_string_equal(xf_get(BE "feature-discard"), "1");
+	assert_string_equal(xf_get(BE "discard-granularity"), "65536");
+	assert_string_equal(xf_get(BE "discard-alignment"), "0");
+	assert_string_equal(xf_get(BE "discard-secure"), "0");
+}
+
+static void the_unit_of_discards_is_a_block_at_least(void **state)
+{
+	(void)state;
+	create_directory("w");
+	fake.features.discard_unit = 9;
+	fake.features.block_size = 4096;
+	start();
+	assert_string_equal(xf_get(BE "discard-granularity"), "4096");
+}
+
+static void discards_are_not_offered_to_a_guest_that_only_reads_or_is_not_to_have_them(void **state)
+{
+	(void)state;
+	create_directory("r");
+	fake.features.discard_unit = 12;
+	start();
+	assert_string_equal(xf_get(BE "feature-discard"), "0");
+	teardown(state);
+	setup(state);
+	create_directory("w");
+	xf_write(BE "discard-enable", "0");
+	fake.features.discard_unit = 12;
+	start();
+	assert_string_equal(xf_get(BE "feature-discard"), "0");
+	assert_false(xf_exists(BE "discard-granularity"));
 }
 
 static void a_disk_of_an_unknown_resource_gets_state_2_and_add_refuses_it(void **state)
@@ -692,6 +733,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(state_2_comes_at_once_and_with_the_features),
+		TEST(discards_are_offered_in_the_unit_that_both_nodes_have),
+		TEST(the_unit_of_discards_is_a_block_at_least),
+		TEST(discards_are_not_offered_to_a_guest_that_only_reads_or_is_not_to_have_them),
 		TEST(a_disk_of_an_unknown_resource_gets_state_2_and_add_refuses_it),
 		TEST(a_disk_with_another_script_is_left_alone),
 		TEST(a_script_whose_name_only_ends_like_ours_is_not_ours),

@@ -215,6 +215,41 @@ static void a_feature_that_may_be_ignored_is_ignored_and_gone_after_a_write(void
 	assert_int_equal(sealed(block, &out), -EINVAL);
 }
 
+/* A release that does not know it reads the rest, as the test before this one does with a feature of nobody's. */
+static void the_unit_of_discards_is_a_feature_that_may_be_ignored(void **state)
+{
+	static const uint8_t zero[METADATA_BLOCK];
+	uint8_t block[METADATA_BLOCK], without[METADATA_BLOCK];
+	struct superblock sb = sample(), out;
+
+	(void)state;
+	metadata_encode(&sb, without);
+	sb.discard_unit = 16;
+	metadata_encode(&sb, block);
+	assert_memory_equal(block, without, 288);
+	assert_memory_equal(block + 288, "\0\0\0\0\0\0\0\1\20\0\0\0\0\0\0\0", 16);
+	assert_memory_equal(block + 304, zero, 3788);
+	assert_memory_equal(without + 288, zero, 3804);
+	assert_int_equal(sealed(block, &out), 0);
+	assert_int_equal(out.discard_unit, 16);
+	assert_int_equal(sealed(without, &out), 0);
+	assert_int_equal(out.discard_unit, 0);
+	block[295] = 0; /* a field without its feature */
+	assert_int_equal(sealed(block, &out), -EINVAL);
+	block[295] = 1;
+	block[296] = 0; /* a feature without its field */
+	assert_int_equal(sealed(block, &out), -EINVAL);
+	block[296] = 23;
+	assert_int_equal(sealed(block, &out), -EINVAL);
+	block[296] = 22;
+	assert_int_equal(sealed(block, &out), 0);
+	block[297] = 1;
+	assert_int_equal(sealed(block, &out), -EINVAL);
+	block[295] = 5; /* which is another one's, that is not known */
+	assert_int_equal(sealed(block, &out), 0);
+	assert_int_equal(out.discard_unit, 22);
+}
+
 /* Metadata as version 2 of them has always been: a program that does not read these bytes cannot take a host over. */
 static void what_a_release_wrote_is_read(void **state)
 {
@@ -529,6 +564,7 @@ int main(void)
 		T(another_version_is_named),
 		T(a_feature_that_has_to_be_known_is_refused),
 		T(a_feature_that_may_be_ignored_is_ignored_and_gone_after_a_write),
+		T(the_unit_of_discards_is_a_feature_that_may_be_ignored),
 		T(what_a_release_wrote_is_read),
 		T(impossible_content_is_refused),
 		T(the_higher_sequence_counts),

@@ -313,7 +313,7 @@ static void owner_resumed(void *ctx)
 
 static const struct ring_ops owner_ops = { owner_ready, owner_submit, owner_broken, owner_resumed };
 static const struct blkif_limits disk_limits = { .sectors = 1u << 20, .block_size = 512,
-						 .max_segments = 256 };
+						 .max_segments = 256, .discard = true };
 
 /* ---- set-up ---- */
 

@@ -157,7 +157,7 @@ static void a_bad_request_costs_nobody_but_itself(void **state)
 	guest_put(BLKIF_OP_WRITE, 0, 0, 2);
 	guest_put(BLKIF_OP_WRITE, 0, 12, 3);
 	guest_put(BLKIF_OP_READ, UINT64_MAX, 1, 4);
-	guest_put(BLKIF_OP_DISCARD, 0, 1, 5);
+	guest_put(BLKIF_OP_DISCARD, disk_limits.sectors, 1, 5);
 	guest_put(99, 0, 1, 6);
 	guest_put(BLKIF_OP_WRITE, 0, 1, 7)->seg[0].last_sect = 8;
 	guest_put_indirect(BLKIF_OP_FLUSH_DISKCACHE, 0, 1, 8, 2000);
@@ -171,7 +171,7 @@ static void a_bad_request_costs_nobody_but_itself(void **state)
 	assert_int_equal(fake.copies, 1);
 	for (i = 2; i <= 4; i++)
 		assert_int_equal(guest_take().status, BLKIF_RSP_ERROR);
-	guest_expect(5, BLKIF_OP_DISCARD, BLKIF_RSP_EOPNOTSUPP);
+	guest_expect(5, BLKIF_OP_DISCARD, BLKIF_RSP_ERROR);
 	guest_expect(6, 99, BLKIF_RSP_EOPNOTSUPP);
 	guest_expect(7, BLKIF_OP_WRITE, BLKIF_RSP_ERROR);
 	guest_expect(8, BLKIF_OP_FLUSH_DISKCACHE, BLKIF_RSP_ERROR);

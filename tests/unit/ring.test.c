@@ -120,6 +120,26 @@ static void a_failed_read_leaves_the_guests_pages_alone(void **state)
 	assert_int_equal(fake.calls, 0);
 }
 
+static void a_discard_takes_no_buffer_however_long_it_is(void **state)
+{
+	blkif_request_discard_t d = { .operation = BLKIF_OP_DISCARD, .flag = BLKIF_DISCARD_SECURE, .id = 7, .sector_number = 8,
+				      .nr_sectors = (1u << 20) - 8 };
+
+	(void)state;
+	fake_start(0, 0, 1);
+	memcpy(guest_put(BLKIF_OP_DISCARD, 0, 0, 7), &d, sizeof(d));
+	guest_push();
+	ring_run(fake.ring);
+	assert_int_equal(fake.got_count, 1);
+	assert_int_equal(fake.got[0]->op, REQUEST_DISCARD);
+	assert_int_equal(fake.got[0]->sector, 8);
+	assert_int_equal(fake.got[0]->sectors, (1u << 20) - 8);
+	assert_null(fake.got[0]->data);
+	complete_all(0);
+	guest_expect(7, BLKIF_OP_DISCARD, BLKIF_RSP_OKAY);
+	assert_int_equal(fake.copies, 0);
+}
+
 static void flushes_take_no_buffer_or_carry_data(void **state)
 {
 	(void)state;
@@ -551,6 +571,7 @@ static int all_tests(const char *name)
 		T(partial_segments_lie_next_to_each_other),
 		T(a_read_fills_exactly_its_sectors),
 		T(a_failed_read_leaves_the_guests_pages_alone),
+		T(a_discard_takes_no_buffer_however_long_it_is),
 		T(flushes_take_no_buffer_or_carry_data),
 		T(a_failed_flush_is_an_error_and_never_unsupported),
 		T(requests_are_submitted_in_ring_order),

@@ -357,6 +357,26 @@ static void every_two_nodes_come_to_matching_verdicts(void **u)
 		}
 }
 
+static void discards_are_offered_where_both_disks_can_in_the_larger_unit(void **u)
+{
+	struct features a = full, b = full, out;
+
+	(void)u;
+	a.discard = b.discard = 1;
+	assert_int_equal(settle_discard_unit(&a, &b), 0);
+	a.discard_unit = 12;
+	assert_int_equal(settle_discard_unit(&a, &b), 0);
+	assert_int_equal(settle_discard_unit(&b, &a), 0);
+	b.discard_unit = 16;
+	assert_int_equal(settle_discard_unit(&a, &b), 16);
+	assert_int_equal(settle_discard_unit(&b, &a), 16);
+	settle_features(&a, &b, &out);
+	assert_int_equal(out.discard | out.discard_unit, 0); /* nothing that a later offer would have to cover */
+	b.discard = 0; /* its program does not know DISCARD */
+	assert_int_equal(settle_discard_unit(&a, &b), 0);
+	assert_true(settle_features_cover(&b, &a));
+}
+
 static void features_agree_on_the_lesser_in_whole_blocks(void **u)
 {
 	struct features a = full, b = full, out;
@@ -475,6 +495,7 @@ int main(void)
 		cmocka_unit_test(copied_metadata_is_refused),
 		cmocka_unit_test(every_two_nodes_come_to_matching_verdicts),
 		cmocka_unit_test(features_agree_on_the_lesser_in_whole_blocks),
+		cmocka_unit_test(discards_are_offered_where_both_disks_can_in_the_larger_unit),
 		cmocka_unit_test(of_two_disks_that_work_the_holders_comes_back),
 		cmocka_unit_test(of_two_disks_the_one_that_works_comes_back),
 		cmocka_unit_test(where_there_is_a_good_disk_none_comes_back),

@@ -126,7 +126,7 @@ static void a_version_out_of_range_is_refused_in_words(void **state)
 {
 	struct packet p = { .type = PACKET_INTRO,
 			    .intro = {
-				    .version_min = 7, .version_max = 8, .resource = "disk", .host = "raw" } };
+				    .version_min = WIRE_VERSION_MAX + 1, .version_max = WIRE_VERSION_MAX + 2, .resource = "disk", .host = "raw" } };
 	struct raw r;
 
 	(void)state;

@@ -25,6 +25,10 @@ static const struct features some_features = {
 	.sectors = 2048, .block_size = 4096, .max_segments = 256, .ring_order = 4, .queues = 1
 };
 
+static const struct features what_can_be_offered = {
+	.sectors = 2048, .block_size = 4096, .max_segments = 256, .ring_order = 4, .queues = 1, .discard = 1, .discard_unit = 12
+};
+
 /* A valid packet of each type, with a different value in each field. */
 static struct packet sample(enum packet_type type)
 {
@@ -57,7 +61,7 @@ static struct packet sample(enum packet_type type)
 						 .reservation = 5,
 						 .gen = { 1, 2, { 3, 4 } },
 						 .agreed = some_features,
-						 .offer = some_features,
+						 .offer = what_can_be_offered,
 						 .device_uuid = { 1, 2, 3, 4 },
 						 .window_bytes = 1 << 20,
 						 .window_requests = 32,
@@ -79,6 +83,9 @@ static struct packet sample(enum packet_type type)
 	case PACKET_READ:
 	case PACKET_ZEROES:
 		p.read = (struct packet_read) { .id = 1, .epoch = 2, .sector = 3, .sectors = 8 };
+		break;
+	case PACKET_DISCARD:
+		p.discard = (struct packet_discard) { .id = 39, .epoch = 40, .sector = 41, .sectors = 8192 };
 		break;
 	case PACKET_READ_DATA:
 		p.payload = 8 * 512;
@@ -220,6 +227,8 @@ static void every_field_comes_back(void **state)
 	assert_int_equal(out.hello.gen.history[1], 4);
 	assert_int_equal(out.hello.offer.sectors, 2048);
 	assert_int_equal(out.hello.offer.ring_order, 4);
+	assert_int_equal(out.hello.offer.discard, 1);
+	assert_int_equal(out.hello.offer.discard_unit, 12);
 	assert_int_equal(out.hello.device_uuid[3], 4);
 	assert_int_equal(out.hello.window_requests, 32);
 	assert_int_equal(out.hello.bits, 23);
@@ -240,6 +249,10 @@ static void every_field_comes_back(void **state)
 	assert_int_equal(out.data.preflush, 1);
 	assert_int_equal(out.data.copy, 1);
 	assert_int_equal(out.data.sector, 3);
+	p = sample(PACKET_DISCARD);
+	assert_int_equal(through(&p, &out, NULL, 0), 0);
+	assert_int_equal(out.discard.sector, 41);
+	assert_int_equal(out.discard.sectors, 8192);
 	p = sample(PACKET_CSUM);
 	assert_int_equal(through(&p, &out, NULL, 0), 0);
 	assert_int_equal(out.csum.length, 2);
@@ -258,7 +271,7 @@ static void bytes_are_big_endian_at_their_place(void **state)
 {
 	struct packet p = sample(PACKET_PING);
 	uint8_t bytes[SIZE];
-	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 6, 0, 4, 0, 0, 0, 8, 0, 0,
+	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 7, 0, 4, 0, 0, 0, 8, 0, 0,
 					0,   0,	  0,   0,   0, 0, 0, 0, 2, 1, 0, 0, 0, 0 };
 
 	(void)state;
@@ -347,6 +360,22 @@ static void a_packet_is_written_and_read_in_the_version_that_is_spoken(void **st
 	}
 }
 
+/* Re-seals changed bytes: what is left to find is the content. */
+static int sealed_as(uint8_t *bytes, uint16_t version, struct packet *out)
+{
+	size_t length = wire_length(bytes, version);
+	uint32_t crc = crc32c_more(crc32c(bytes, 28), bytes + WIRE_HEADER, length - WIRE_HEADER);
+
+	for (int i = 0; i < 4; i++)
+		bytes[28 + i] = crc >> (24 - 8 * i);
+	return wire_decode(bytes, version, 0, out, NULL, 0);
+}
+
+static int sealed(uint8_t *bytes, struct packet *out)
+{
+	return sealed_as(bytes, WIRE_VERSION_MAX, out);
+}
+
 /* What came with a later version is nothing that may come while an earlier one is spoken. */
 static void a_packet_of_a_later_version_is_unknown_in_an_earlier_one(void **state)
 {
@@ -359,6 +388,31 @@ static void a_packet_of_a_later_version_is_unknown_in_an_earlier_one(void **stat
 		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version < 6 ? -EPROTONOSUPPORT : 0);
 	}
 	assert_int_equal(out.restarting.within_ms, 3000);
+	p = sample(PACKET_DISCARD);
+	for (uint16_t version = 5; version <= 7; version++) {
+		wire_encode(&p, version, 0, bytes);
+		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version < 7 ? -EPROTONOSUPPORT : 0);
+	}
+}
+
+/* An older program takes for reserved what says of our disk that it discards: it is not told. */
+static void discards_are_offered_from_version_7_on(void **state)
+{
+	struct packet p = sample(PACKET_HELLO), out;
+	uint8_t bytes[SIZE];
+
+	(void)state;
+	for (uint16_t version = 5; version <= 7; version++) {
+		wire_encode(&p, version, 0, bytes);
+		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), 0);
+		assert_int_equal(out.hello.offer.discard, version >= 7);
+		assert_int_equal(out.hello.offer.discard_unit, version >= 7 ? 12 : 0);
+		assert_int_equal(out.hello.offer.queues, 1);
+		assert_int_equal(bytes[WIRE_HEADER + 88 + 17], version >= 7 ? 12 : 0);
+	}
+	wire_encode(&p, 6, 0, bytes);
+	bytes[WIRE_HEADER + 88 + 17] = 12;
+	assert_int_equal(sealed_as(bytes, 6, &out), -EINVAL);
 }
 
 /* One impossible value after the other in an otherwise valid packet. */
@@ -410,6 +464,11 @@ static void impossible_hellos_are_refused(void **state)
 	IMPOSSIBLE(HELLO, p.hello.offer.ring_order = 9, "ring order");
 	IMPOSSIBLE(HELLO, p.hello.offer.queues = 0, "queues");
 	IMPOSSIBLE(HELLO, p.hello.offer.discard = 2, "discard");
+	IMPOSSIBLE(HELLO, p.hello.offer.discard_unit = 8, "discard");
+	POSSIBLE(HELLO, p.hello.offer.discard_unit = 9);
+	POSSIBLE(HELLO, p.hello.offer.discard_unit = 22);
+	IMPOSSIBLE(HELLO, p.hello.offer.discard_unit = 23, "discard");
+	POSSIBLE(HELLO, p.hello.offer.discard_unit = 0);
 	IMPOSSIBLE(HELLO, p.hello.fresh = 0, "fresh");
 	IMPOSSIBLE(HELLO, p.hello.diskless = 2, "diskless");
 	IMPOSSIBLE(HELLO, p.hello.primary = 2, "primary");
@@ -432,6 +491,12 @@ static void impossible_writes_are_refused(void **state)
 	IMPOSSIBLE(DATA, p.data.sector = UINT64_MAX - 3, "beyond");
 	IMPOSSIBLE(DATA, p.data.sector = (1ull << 41) - 7, "beyond");
 	IMPOSSIBLE(DATA, p.data.preflush = 2, "preflush");
+	IMPOSSIBLE(DISCARD, p.discard.sectors = 0, "length");
+	IMPOSSIBLE(DISCARD, p.discard.sectors = 8193, "length");
+	IMPOSSIBLE(DISCARD, p.discard.sector = (1ull << 41) - 8191, "beyond");
+	IMPOSSIBLE(DISCARD, p.discard.epoch = UINT64_MAX, "epoch");
+	POSSIBLE(DISCARD, p.discard.sector = (1ull << 41) - 8192);
+	POSSIBLE(DISCARD, p.discard.sectors = 1);
 	POSSIBLE(DATA, p.data.sector = (1ull << 41) - 8);
 	POSSIBLE(DATA, (p.data.sectors = 2048, p.payload = 1 << 20));
 }
@@ -488,17 +553,6 @@ static void impossible_tokens_are_refused(void **state)
 	POSSIBLE(HOT, p.payload = 20480);
 	IMPOSSIBLE(PAIR, p.pair.generation = 0, "generation");
 	IMPOSSIBLE(PAIR, p.pair.agreed.block_size = 0, "block size");
-}
-
-/* Re-seals changed bytes: what is left to find is the content. */
-static int sealed(uint8_t *bytes, struct packet *out)
-{
-	size_t length = wire_length(bytes, WIRE_VERSION_MAX);
-	uint32_t crc = crc32c_more(crc32c(bytes, 28), bytes + WIRE_HEADER, length - WIRE_HEADER);
-
-	for (int i = 0; i < 4; i++)
-		bytes[28 + i] = crc >> (24 - 8 * i);
-	return wire_decode(bytes, WIRE_VERSION_MAX, 0, out, NULL, 0);
 }
 
 static void reserved_bytes_must_be_zero(void **state)
@@ -605,7 +659,7 @@ static void the_document_describes_the_shared_structures(void **state)
 	};
 #define F(name) { #name, offsetof(struct be_features, name), sizeof(((struct be_features *)0)->name) }
 	static const struct layout_field features[] = {
-		F(sectors), F(block_size), F(max_segments), F(ring_order), F(queues), F(discard), F(zero),
+		F(sectors), F(block_size), F(max_segments), F(ring_order), F(queues), F(discard), F(discard_unit), F(zero),
 		{ NULL, 0, 0 },
 	};
 	char *text = document_read("docs/PROTOCOL.md");
@@ -652,6 +706,7 @@ int main(void)
 		cmocka_unit_test(the_header_is_checked_before_the_body_is_there),
 		cmocka_unit_test(a_packet_is_written_and_read_in_the_version_that_is_spoken),
 		cmocka_unit_test(a_packet_of_a_later_version_is_unknown_in_an_earlier_one),
+		cmocka_unit_test(discards_are_offered_from_version_7_on),
 		cmocka_unit_test(impossible_introductions_are_refused),
 		cmocka_unit_test(impossible_hellos_are_refused),
 		cmocka_unit_test(impossible_writes_are_refused),
