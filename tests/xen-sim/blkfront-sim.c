@@ -331,6 +331,10 @@ static void guest_loop(struct guest *g)
 	while (!g->quit) {
 		if (terminated)
 			terminate(g);
+		if (load_follow(&g->load, g->opt->model) < 0) {
+			perror("blkfront-sim: the model cannot grow");
+			exit(1);
+		}
 		if (g->load.job && !load_issue(&g->load))
 			job_end(g);
 		if (!g->load.job && g->verify_and_quit && !g->quit) {

@@ -590,6 +590,20 @@ static void handle_event_channel(struct frontend *fe)
 	fe_handle_responses(fe);
 }
 
+/* As Linux does: what it looks at again when the backend says that it is connected. A disk that became smaller would be
+ * taken for one, too. */
+static void follow_size(struct frontend *fe)
+{
+	char *s = be_read(fe, "sectors");
+	uint64_t sectors = s ? strtoull(s, NULL, 10) : 0;
+
+	free(s);
+	if (sectors < fe->sectors)
+		fe_violation(fe, "the disk had %llu sectors, and has %llu", (unsigned long long)fe->sectors, (unsigned long long)sectors);
+	else
+		fe->sectors = sectors;
+}
+
 static void handle_xenstore(struct frontend *fe)
 {
 	char **w;
@@ -602,6 +616,8 @@ static void handle_xenstore(struct frontend *fe)
 		fe->connected = false;
 		fe->closed_by_backend = true;
 		fe_set_state(fe, 6);	/* as Linux does for backend state 5 */
+	} else if (fe->connected) { /* its state node was written, though it says 4 as before */
+		follow_size(fe);
 	}
 }
 

@@ -129,6 +129,20 @@ static int64_t cpu_now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+int load_follow(struct load *l, const char *model_path)
+{
+	uint64_t old;
+	int rc;
+
+	if (!l->model.h || l->fe->sectors <= l->model.h->sectors)
+		return 0;
+	old = l->model.h->sectors;
+	rc = model_grow(&l->model, model_path, l->fe->sectors);
+	if (rc == 0 && !l->first && l->sectors == old - LOAD_SCRATCH)
+		l->sectors = l->fe->sectors - LOAD_SCRATCH;
+	return rc;
+}
+
 void load_start(struct load *l, enum job_kind job, uint64_t ops)
 {
 	memset(&l->res, 0, sizeof(l->res));

@@ -46,6 +46,7 @@ struct load {
 };
 
 int load_init(struct load *l, struct frontend *fe, const char *model_path, uint64_t seed);
+int load_follow(struct load *l, const char *model_path); /* the disk may have become larger: all of it is used */
 void load_start(struct load *l, enum job_kind job, uint64_t ops);
 void load_stop(struct load *l);		/* issue no more; what is under way still completes */
 bool load_issue(struct load *l);	/* what fits on the ring; false: the job is over */

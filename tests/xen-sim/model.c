@@ -58,14 +58,45 @@ int model_open(struct model *m, const char *path, uint64_t sectors, uint64_t see
 		rc = -errno;
 	if (!fresh) {
 		if (pread(fd, &h, sizeof(h), 0) != sizeof(h) || h.magic != MODEL_MAGIC ||
-		    (sectors && h.sectors != sectors) || (uint64_t)st.st_size != model_size(h.sectors))
+		    (sectors && h.sectors > sectors) || (uint64_t)st.st_size != model_size(h.sectors))
 			rc = -EPROTO;
-		sectors = h.sectors;
 	}
 	if (rc == 0)
-		rc = model_map(m, fd, sectors, seed, fresh);
+		rc = model_map(m, fd, fresh ? sectors : h.sectors, seed, fresh);
 	close(fd);
-	return rc;
+	return rc == 0 && sectors > m->h->sectors ? model_grow(m, path, sectors) : rc;
+}
+
+/* The second array moves behind the longer first one. */
+static void stretch(struct model *m, uint64_t old, uint64_t sectors)
+{
+	uint32_t *hi = m->floor + sectors;
+
+	memmove(hi, m->floor + old, old * sizeof(*hi));
+	memset(m->floor + old, 0, (sectors - old) * sizeof(*hi));
+	memset(hi + old, 0, (sectors - old) * sizeof(*hi));
+	m->hi = hi;
+	m->h->sectors = sectors;
+}
+
+int model_grow(struct model *m, const char *path, uint64_t sectors)
+{
+	uint64_t old = m->h->sectors;
+	struct model_header *before = m->h;
+	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1, rc;
+
+	if (path && (fd < 0 || ftruncate(fd, (off_t)model_size(sectors)) < 0))
+		return -errno;
+	rc = model_map(m, fd, sectors, before->seed, false);
+	if (fd >= 0)
+		close(fd);
+	if (rc < 0)
+		return rc;
+	if (!path)
+		memcpy(m->h, before, model_size(old));
+	munmap(before, model_size(old));
+	stretch(m, old, sectors);
+	return 0;
 }
 
 static uint64_t mix(uint64_t x)

@@ -34,6 +34,8 @@ struct model {
  * disk).
  */
 int model_open(struct model *m, const char *path, uint64_t sectors, uint64_t seed);
+/* The disk is larger: nothing was written to what is new. model_open() does that with a file that is smaller than the disk. */
+int model_grow(struct model *m, const char *path, uint64_t sectors);
 
 void sector_fill(uint8_t *buf, uint64_t seed, uint64_t sector, uint64_t seq);
 
