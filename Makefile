@@ -104,7 +104,7 @@ check-unit: $(UNIT_TESTS) $(PROGRAMS)
 	$(Q)tests/run-unit $(UNIT_TESTS)
 
 # The simulator links the core, and what it is made of, and nothing else: so no I/O can slip in.
-SIM_CORE := $(patsubst %,$(B)/backend/%.o,replicate request discard remote peer marks alone detach fence hang command resync pace handshake settle handover admission \
+SIM_CORE := $(patsubst %,$(B)/backend/%.o,replicate request discard remote peer marks alone detach fence hang command resize resync pace handshake settle handover admission \
 	leave reserve hot overlap csum handler address generation actlog bitmap metadata layout crc32c wire attachment log)
 SIM_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c))
 $(B)/tests/sim/sim: $(SIM_OBJ) $(SIM_CORE)

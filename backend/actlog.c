@@ -202,6 +202,15 @@ int actlog_new(uint32_t slots, uint64_t sectors, uint32_t extent_sectors, struct
 	return 0;
 }
 
+void actlog_grow(struct actlog *log, uint64_t sectors)
+{
+	assert((sectors - 1) / log->extent_sectors < UNKNOWN);
+	if (sectors <= log->sectors)
+		return; /* it had room for all of the volume */
+	log->sectors = sectors;
+	log->extents = (uint32_t)((sectors - 1) / log->extent_sectors + 1);
+}
+
 void actlog_free(struct actlog *log)
 {
 	if (!log)

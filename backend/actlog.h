@@ -36,6 +36,7 @@ struct actlog;
  */
 int actlog_new(uint32_t slots, uint64_t sectors, uint32_t extent_sectors, struct actlog **out);
 void actlog_free(struct actlog *log); /* NULL is fine */
+void actlog_grow(struct actlog *log, uint64_t sectors); /* the disk has become larger */
 
 /* An empty log on disk, whatever its number of slots: ACTLOG_BLOCKS * ACTLOG_BLOCK bytes.  For create-md, and
  * for another number of slots, which is possible while nothing in the log counts (SB_IN_USE is clear). */

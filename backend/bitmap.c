@@ -150,6 +150,72 @@ void bitmap_free(struct bitmap *b)
 	free(b);
 }
 
+/* Moves nothing but page tables; what is new is zero. */
+static void *stretch(void *p, size_t from, size_t to)
+{
+	void *moved = mremap(p, from, to, MREMAP_MAYMOVE);
+
+	return moved == MAP_FAILED ? NULL : moved;
+}
+
+/* Room for what is described after bitmap_grow(). */
+static int make_room(struct bitmap *b, uint32_t pages, uint32_t groups)
+{
+	size_t words = words_size(b), more = (size_t)pages * b->page_words * sizeof(*b->words);
+	struct group *group = realloc(b->group, groups * sizeof(*group));
+	void *stretched;
+
+	if (!group)
+		return -ENOMEM;
+	memset(group + b->groups, 0, (groups - b->groups) * sizeof(*group));
+	b->group = group;
+	stretched = stretch(b->words, words, more);
+	if (!stretched)
+		return -ENOMEM;
+	b->words = stretched;
+	stretched = stretch(b->page, b->pages * sizeof(*b->page), pages * sizeof(*b->page));
+	if (!stretched) {
+		b->words = mremap(b->words, more, words, 0); /* in place: that cannot fail */
+		return -ENOMEM;
+	}
+	b->page = stretched;
+	return 0;
+}
+
+int bitmap_grow(struct bitmap *b, uint64_t sectors)
+{
+	uint64_t blocks = divide_up(sectors, BITMAP_BLOCK_SECTORS), old = b->sectors;
+	uint64_t pages = divide_up(blocks, b->page_blocks);
+	uint32_t groups = (uint32_t)((pages + GROUP - 1) / GROUP);
+	int rc;
+
+	if (sectors <= old)
+		return sectors == old ? 0 : -EINVAL;
+	if (pages >= UINT32_MAX - GROUP)
+		return -EINVAL;
+	rc = make_room(b, (uint32_t)pages, groups);
+	if (rc)
+		return rc;
+	if (b->full == b->pages)
+		b->full = (uint32_t)pages;
+	for (uint32_t page = b->pages; page < pages; page++) { /* whatever is on disk there */
+		b->page[page].flags = b->empty ? DISK_CHANGED : 0;
+		b->disk_doubts++;
+	}
+	b->expected &= pages == b->pages;
+	b->sectors = sectors;
+	b->blocks = blocks;
+	b->pages = (uint32_t)pages;
+	b->groups = groups;
+	bitmap_set_from(b, old);
+	return 0;
+}
+
+uint64_t bitmap_sectors(const struct bitmap *b)
+{
+	return b->sectors;
+}
+
 /* ---- where things are ---- */
 
 static uint64_t page_first(const struct bitmap *b, uint32_t page) /* block */

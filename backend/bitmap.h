@@ -38,6 +38,10 @@ struct bitmap_config {
 /* -ENOMEM, -EINVAL.  It costs the same whatever the size, but for some bytes per 128 GiB. */
 int bitmap_new(const struct bitmap_config *cfg, struct bitmap **out);
 void bitmap_free(struct bitmap *b); /* NULL is fine */
+/* The disk has become larger: everything from its old end on is out of sync, as after bitmap_set_from(). It costs what is new, and copies
+ * nothing. -ENOMEM: nothing has changed. */
+int bitmap_grow(struct bitmap *b, uint64_t sectors);
+uint64_t bitmap_sectors(const struct bitmap *b);
 
 uint32_t bitmap_pages(const struct bitmap *b);
 uint32_t bitmap_page_of(const struct bitmap *b, uint64_t sector);

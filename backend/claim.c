@@ -82,6 +82,17 @@ static int measure(struct claim *c, const struct stat *st)
 	return c->block_size == 512 || c->block_size == 4096 ? 0 : -EOPNOTSUPP;
 }
 
+int claim_measure(struct claim *c)
+{
+	struct claim now = *c;
+	struct stat st;
+	int rc = fstat(c->fd, &st) ? -errno : measure(&now, &st);
+
+	if (!rc)
+		c->bytes = now.bytes; /* the unit of its I/O stays what both nodes agreed on */
+	return rc;
+}
+
 static int open_exclusively(const char *path, const struct stat *st, struct claim *c, char *why,
 			    size_t why_size)
 {

@@ -23,6 +23,8 @@ struct claim {
  * several resources of this process have slots; a data disk has one user. 0, -EBUSY
  * (somebody has it), or another negative errno; words that name `path` in `why`. */
 int claim_open(const char *path, bool shared, struct claim *out, char *why, size_t why_size);
+/* How large it is now: it may have become larger while it was open. 0 or negative errno. */
+int claim_measure(struct claim *claim);
 void claim_close(struct claim *claim); /* idempotent */
 
 #endif

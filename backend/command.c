@@ -34,6 +34,24 @@ static void refuse(struct replicate *r, int rc, const char *fmt, ...)
 	answer(r, rc, why);
 }
 
+void command_refuse(struct replicate *r, int rc, const char *fmt, ...)
+{
+	char why[REPLICATE_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	refuse(r, rc, "%s", why);
+	token_advance(r);
+}
+
+void command_done(struct replicate *r, const char *words)
+{
+	answer(r, 0, words);
+	token_advance(r);
+}
+
 /* Whether the partner's data could be wanted, so that this node's must not be declared the newest: words. */
 static bool partner_objects(struct replicate *r)
 {
@@ -378,7 +396,8 @@ static void detach(struct replicate *r, bool force)
 static bool changes_disk(enum command command)
 {
 	return command == COMMAND_PROMOTE || command == COMMAND_OUTDATE || command == COMMAND_INVALIDATE ||
-	       command == COMMAND_INVALIDATE_REMOTE || command == COMMAND_CLEAR_BITMAP;
+	       command == COMMAND_INVALIDATE_REMOTE || command == COMMAND_CLEAR_BITMAP || command == COMMAND_RESIZE ||
+	       command == COMMAND_RESIZE_CLEAN;
 }
 
 static bool suspending(const struct replicate *r)
@@ -468,6 +487,10 @@ void replicate_command(struct replicate *r, enum command command, uint64_t now_m
 		resync_pause(r, command == COMMAND_PAUSE_SYNC);
 		answer(r, 0, "");
 		break;
+	case COMMAND_RESIZE:
+	case COMMAND_RESIZE_CLEAN:
+		resize_command(r, command == COMMAND_RESIZE_CLEAN);
+		break;
 	case COMMAND_COUNT:
 		answer(r, -EINVAL, "no such command");
 		break;
@@ -503,6 +526,10 @@ void command_step(struct replicate *r)
 	case COMMAND_CLEAR_BITMAP:
 		send_clear(r);
 		token_advance(r);
+		return;
+	case COMMAND_RESIZE:
+	case COMMAND_RESIZE_CLEAN:
+		resize_step(r);
 		return;
 	default:
 		break;

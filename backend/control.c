@@ -392,6 +392,7 @@ static const struct command_verb {
 	{ "resume-io", COMMAND_RESUME_IO, NULL, NULL },
 	{ "pause-sync", COMMAND_PAUSE_SYNC, NULL, NULL },
 	{ "resume-sync", COMMAND_RESUME_SYNC, NULL, NULL },
+	{ "resize", COMMAND_RESIZE, NULL, NULL },
 };
 
 static const struct command_verb *find_command(json_t *request)
@@ -426,6 +427,8 @@ static enum command command_of(const struct command_verb *verb, json_t *request)
 {
 	if (verb->command == COMMAND_DETACH && json_is_true(json_object_get(request, "force")))
 		return COMMAND_DETACH_FORCE;
+	if (verb->command == COMMAND_RESIZE && json_is_true(json_object_get(request, "assume_clean")))
+		return COMMAND_RESIZE_CLEAN;
 	return verb->command;
 }
 
@@ -672,8 +675,8 @@ static void handle_request(struct control *ctl, struct client *c, json_t *reques
 	}
 	client_reply(c, failure("usage",
 				"unknown verb; this daemon knows status, up, down, upgrade, attach, detach, primary, outdate, invalidate, "
-				"invalidate-remote, new-current-uuid, connect, suspend-io, resume-io, pause-sync, resume-sync, add, add-done, "
-				"remove"));
+				"invalidate-remote, new-current-uuid, connect, suspend-io, resume-io, pause-sync, resume-sync, resize, "
+				"add, add-done, remove"));
 }
 
 static void handle_line(struct control *ctl, struct client *c, const char *line, size_t n)

@@ -169,6 +169,11 @@ uint64_t disk_sectors(const struct disk *disk)
 	return disk->claim.bytes / disk->claim.block_size * (disk->claim.block_size / SECTOR_SIZE);
 }
 
+int disk_measure(struct disk *disk)
+{
+	return claim_measure(&disk->claim);
+}
+
 const struct claim *disk_claim(const struct disk *disk)
 {
 	return &disk->claim;

@@ -22,6 +22,7 @@ int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_d
 	      struct disk **out, char *why, size_t why_size);
 void disk_close(struct disk *disk);			 /* nothing may be in flight */
 uint64_t disk_sectors(const struct disk *disk);		 /* 512-byte sectors, rounded down to whole blocks */
+int disk_measure(struct disk *disk);			 /* anew: it may have become larger. 0 or negative errno */
 uint32_t disk_block_size(const struct disk *disk);	 /* logical, bytes */
 const struct claim *disk_claim(const struct disk *disk); /* for internal metadata */
 

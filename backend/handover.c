@@ -132,7 +132,7 @@ static void unused_now(struct replicate *r)
 
 bool token_quiet(const struct replicate *r)
 {
-	return token_held(r) && !r->guest_count && !r->copies;
+	return token_held(r) && !r->guest_count && !r->copies && !r->resize.asked;
 }
 
 void token_give(struct replicate *r, uint64_t reservation)

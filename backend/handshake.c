@@ -141,7 +141,12 @@ static void lead_pair(struct replicate *r)
 
 	agree_on_discards(r);
 	if (sb->flags & SB_JUST_CREATED) {
-		settle_features(&r->cfg.offer, &r->peer.offer, &sb->agreed);
+		struct features agreed;
+
+		settle_features(&r->cfg.offer, &r->peer.offer, &agreed);
+		if (!marks_agree(r, agreed.sectors))
+			return;
+		sb->agreed = agreed;
 		sb->gen.current = r->own.fresh;
 		sb->epoch = 1;
 		sb->base = 0;
@@ -333,6 +338,8 @@ static void settle_now(struct replicate *r)
 	case SETTLE_KEEP:
 	case SETTLE_ADOPT:
 	case SETTLE_RAISE:
+		if (!resize_met(r))
+			break;
 		take_token(r, verdict);
 		take_data(r);
 		superblock_want(r, STEP_READY);
@@ -387,6 +394,8 @@ static int on_pair(struct replicate *r, const struct packet_pair *p)
 		protocol_error(r, "PAIR that does not fit this node");
 		return -EPROTO;
 	}
+	if (!marks_agree(r, p->agreed.sectors))
+		return 0;
 	agree_on_discards(r);
 	sb->gen = (struct generations){ .current = p->generation };
 	sb->agreed = p->agreed;
@@ -466,6 +475,7 @@ void handshake_step(struct replicate *r, enum step step)
 		r->ops->send(r->ctx, &p, NULL);
 	}
 	fence_over(r);
+	resize_ready(r);
 	send_simple(r, PACKET_READY);
 	r->ready_sent = true;
 	settled(r);

@@ -61,12 +61,12 @@ static uint64_t disk_sectors_of(const struct replicate *r)
 	return r->durable.flags & SB_JUST_CREATED ? r->cfg.offer.sectors : r->durable.agreed.sectors;
 }
 
-int marks_new(struct replicate *r, const uint8_t *log)
+static int new_bitmap(const struct replicate *r, uint64_t sectors, struct bitmap **out)
 {
 	const struct superblock *sb = &r->durable;
 	bool summed = sb->flags & SB_BITMAP_SUMMED;
 	struct bitmap_config cfg = {
-		.sectors = disk_sectors_of(r),
+		.sectors = sectors,
 		.page_blocks = r->cfg.page_blocks,
 		.full_from = sb->full_from,
 		.empty = summed && !sb->bitmap_bits,
@@ -74,12 +74,34 @@ int marks_new(struct replicate *r, const uint8_t *log)
 		.disk_bits = sb->bitmap_bits,
 		.disk_digest = sb->bitmap_digest,
 	};
+
+	return bitmap_new(&cfg, out);
+}
+
+bool marks_agree(struct replicate *r, uint64_t sectors)
+{
+	struct bitmap *smaller;
+
+	if (bitmap_sectors(r->bitmap) == sectors)
+		return true;
+	if (r->page_read.busy || r->page_write.busy || new_bitmap(r, sectors, &smaller)) {
+		reconnect(r, "not ready to agree on a smaller disk than its volume; trying again");
+		return false;
+	}
+	bitmap_free(r->bitmap);
+	r->bitmap = smaller;
+	return true;
+}
+
+int marks_new(struct replicate *r, const uint8_t *log)
+{
+	const struct superblock *sb = &r->durable;
 	char why[128] = "";
-	int rc = actlog_new(sb->al_extents, cfg.sectors, r->cfg.extent_sectors, &r->log);
+	int rc = actlog_new(sb->al_extents, disk_sectors_of(r), r->cfg.extent_sectors, &r->log);
 
 	if (rc)
 		return rc;
-	rc = bitmap_new(&cfg, &r->bitmap);
+	rc = new_bitmap(r, disk_sectors_of(r), &r->bitmap);
 	if (rc)
 		return rc;
 	r->metadata_area = aligned_alloc(ACTLOG_BLOCK, 3 * ACTLOG_BLOCK);

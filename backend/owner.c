@@ -104,12 +104,17 @@ static uint64_t act_random(void *ctx)
 	return value;
 }
 
+static int act_measure(void *ctx, uint64_t *sectors, char *why, size_t why_size)
+{
+	return storage_measure(ctx, sectors, why, why_size);
+}
+
 static const struct replicate_ops core_ops = {
 	/* clang-format off */
 	act_disk, act_abandon, act_send, act_write_superblock, act_metadata, act_complete, act_disconnect, act_claimed,
 	act_activated, act_released, act_handler, act_commanded, act_record, act_hold, act_unhold, act_quiet,
 	act_look_suspended, act_used, act_sibling_ready, act_outdated,
-	act_resume, act_changed, act_random,
+	act_resume, act_changed, act_random, act_measure,
 	/* clang-format on */
 };
 
@@ -136,11 +141,18 @@ void owner_superblock_done(void *ctx, int rc)
 {
 	struct resource *r = ctx;
 	struct replicate_status status;
+	struct features before;
 
 	replicate_superblock_done(r->core, rc, now(r));
 	replicate_status(r->core, &status, now(r));
-	if (!(status.superblock.flags & SB_JUST_CREATED))
-		show_features(r, &status.superblock.agreed, status.superblock.discard_unit);
+	if (status.superblock.flags & SB_JUST_CREATED)
+		return;
+	resource_features(r, &before);
+	if (status.superblock.agreed.sectors > before.sectors && r->ring)
+		ring_grow(r->ring, status.superblock.agreed.sectors); /* before the guest can know */
+	show_features(r, &status.superblock.agreed, status.superblock.discard_unit);
+	if (status.superblock.agreed.sectors > before.sectors)
+		owner_tell_size(r);
 }
 
 void owner_metadata_done(void *ctx, struct metadata_op *op, int rc)
@@ -315,6 +327,13 @@ void owner_status(struct resource *r, struct call *call)
 	call_answer(call, 0, "");
 }
 
+static bool needs_newer_partner(const struct resource *r, enum command command)
+{
+	uint16_t version = r->transport ? transport_version(r->transport) : 0; /* 0: not connected, of which the core speaks */
+
+	return (command == COMMAND_RESIZE || command == COMMAND_RESIZE_CLEAN) && version && version < WIRE_VERSION_RESIZE;
+}
+
 void owner_command(struct resource *r, struct call *call)
 {
 	char why[RESOURCE_TEXT + 64];
@@ -324,6 +343,9 @@ void owner_command(struct resource *r, struct call *call)
 		call_answer(call, -ENODEV, why);
 	} else if (r->stopping) {
 		call_answer(call, -ESHUTDOWN, "it is being stopped: 'backend-ctl up' starts it again");
+	} else if (needs_newer_partner(r, call->command)) {
+		snprintf(why, sizeof(why), "drbdxd on %s does not know how to make a disk larger: upgrade it there first", r->peer_host);
+		call_answer(call, -EPERM, why);
 	} else if (r->command_call && !command_overtakes(call->command, r->command_call->command)) {
 		call_answer(call, -EBUSY, "another command is being answered: try again");
 	} else {
@@ -371,6 +393,9 @@ static void command_waited(struct resource *r)
 			 "nothing new is executed, but %u requests of the guest are still being executed (%u wait for the local "
 			 "disk, %u for the partner): wait for them, or 'backend-ctl resume-io %s'",
 			 s.queued + s.logging + s.local_pending + s.peer_pending, s.local_pending, s.peer_pending, r->name);
+	else if ((call->command == COMMAND_RESIZE || call->command == COMMAND_RESIZE_CLEAN) && !s.metadata_ms)
+		snprintf(why, sizeof(why), "it is begun, but %s has not answered yet: it goes on by itself; see 'backend-ctl status %s'", r->peer_host,
+			 r->name);
 	else if (call->command == COMMAND_DETACH && !s.disk_ms && !s.metadata_ms)
 		snprintf(why, sizeof(why), "it is begun, but %s is still to hear of it: see 'backend-ctl status %s'", r->peer_host, r->name);
 	else if (call->command == COMMAND_DETACH || call->command == COMMAND_DETACH_FORCE)

@@ -35,7 +35,7 @@ struct note {
 	struct message message;
 	const struct resource_events *events;
 	void *ctx;
-	enum { NOTE_BROKEN, NOTE_LOOK, NOTE_USED, NOTE_OUTDATED } what;
+	enum { NOTE_BROKEN, NOTE_LOOK, NOTE_USED, NOTE_OUTDATED, NOTE_RESIZED } what;
 	uint64_t query;
 	uint8_t uuid[UUID_BYTES];
 	char why[RESOURCE_TEXT];
@@ -50,6 +50,7 @@ static void deliver_note(struct message *m)
 	case NOTE_LOOK: n->events->look_suspended(n->ctx, n->query, n->uuid); break;
 	case NOTE_USED: n->events->used(n->ctx); break;
 	case NOTE_OUTDATED: n->events->outdated(n->ctx, n->why); break;
+	case NOTE_RESIZED: n->events->resized(n->ctx); break;
 	}
 	free(n);
 }
@@ -66,6 +67,11 @@ static void post_note(struct resource *r, const struct note *note)
 	n->events = r->events;
 	n->ctx = r->events_ctx;
 	mailbox_post(r->control, &n->message);
+}
+
+void owner_tell_size(struct resource *r)
+{
+	post_note(r, &(struct note){ .what = NOTE_RESIZED });
 }
 
 /* ---- the ring ---- */

@@ -35,6 +35,24 @@ void storage_offer(const struct resource *r, struct features *f)
 				.discard_unit = disk_discard_unit(r->disk) };
 }
 
+int storage_measure(struct resource *r, uint64_t *sectors, char *why, size_t why_size)
+{
+	struct features f;
+	int rc = r->disk ? disk_measure(r->disk) : -ENODEV;
+
+	if (rc) {
+		snprintf(why, why_size, "the size of disk %s cannot be found out: %s", r->disk_path, strerror(-rc));
+		return rc;
+	}
+	rc = superblock_io_measure(&r->superblock, r->meta_index, disk_claim(r->disk), why, why_size);
+	if (rc)
+		return rc;
+	r->metadata.geometry = r->superblock.geometry;
+	storage_offer(r, &f);
+	*sectors = f.sectors;
+	return 0;
+}
+
 static int check_superblock(struct resource *r, const struct superblock *sb)
 {
 	if (!strcmp(sb->name, r->name))

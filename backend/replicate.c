@@ -142,6 +142,9 @@ static void run_step(struct replicate *r, enum step step)
 	case STEP_COMMAND:
 		command_step(r);
 		break;
+	case STEP_RESIZED:
+		resize_durable(r);
+		break;
 	case STEP_NOTED:
 		token_advance(r);
 		break;
@@ -236,6 +239,10 @@ static int connected_packet(struct replicate *r, const struct packet *p, struct 
 		return resync_packet(r, p, req);
 	case PACKET_CLEAR:
 		return command_clear(r);
+	case PACKET_RESIZE:
+	case PACKET_RESIZED:
+	case PACKET_RESIZE_REFUSE:
+		return resize_packet(r, p);
 	case PACKET_HOT:
 		return hot_packet(r, p, req);
 	case PACKET_TAKEN:
@@ -451,6 +458,7 @@ void replicate_settle(struct replicate *r)
 		hot_advance(r);
 		marks_advance(r);
 		command_advance(r);
+		resize_advance(r);
 		leave_advance(r);
 		superblock_kick(r);
 	} while (run_due_step(r) || handshake_begin(r));

@@ -149,7 +149,9 @@ enum sync_state {
 	X(SUSPEND_IO,	"execute and answer what is in flight, then hold the guest's I/O") \
 	X(RESUME_IO,	"go on") \
 	X(PAUSE_SYNC,	"no more copies for now") \
-	X(RESUME_SYNC,	"go on")
+	X(RESUME_SYNC,	"go on") \
+	X(RESIZE,	"both volumes were enlarged: so is the disk, and what is new is copied") \
+	X(RESIZE_CLEAN,	"the same, and what is new is the same on both nodes")
 enum command {
 #define X(name, what) COMMAND_##name,
 	COMMANDS(X)
@@ -229,6 +231,8 @@ struct replicate_ops {
 	void (*changed)(void *ctx, const char *line);
 	/* 64 random bits, for generations and nonces. */
 	uint64_t (*random)(void *ctx);
+	/* How large our disk could be now, as cfg.offer.sectors; 0, or negative errno with words: why it cannot become larger. */
+	int (*measure)(void *ctx, uint64_t *sectors, char *why, size_t why_size);
 };
 
 struct replicate_config {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * replicate_private.h: the core's state, shared by replicate.c (the frame), request.c, discard.c, remote.c, peer.c (requests), marks.c (activity log and bitmap), alone.c (one
- * copy is enough), fence.c and leave.c (before that), detach.c (our disk is given up), hang.c (it hangs), command.c (what a person says), resync.c (blocks are copied), handshake.c (two nodes meet),
+ * copy is enough), fence.c and leave.c (before that), detach.c (our disk is given up), hang.c (it hangs), command.c (what a person says), resize.c (the disk becomes larger), resync.c (blocks are copied), handshake.c (two nodes meet),
  * handover.c (who may write), admission.c (who gets the disk), reserve.c and hot.c (a running guest moves). Nobody else includes it.
  */
 #ifndef DRBDX_BACKEND_REPLICATE_PRIVATE_H
@@ -35,6 +35,7 @@ TAILQ_HEAD(request_list, request);
 	X(ALONE)	/* a generation of our own: go on without the partner (R10) */ \
 	X(SYNCED)	/* no block differs any more */ \
 	X(COMMAND)	/* what a person asked for */ \
+	X(RESIZED)	/* the disk is larger here: tell the holder */ \
 	X(NOTED)	/* nothing waits for it */ \
 	X(RELEASE)	/* the guest is gone and nothing is in flight */
 enum step {
@@ -111,6 +112,14 @@ struct replicate {
 		enum command command;
 		char words[REPLICATE_TEXT]; /* to PROMOTE: what it gives up */
 	} asked_for;
+
+	/* The disk becomes larger (resize.c). `from`: what is new begins there. As holder: RESIZE was sent, and its answer has come. */
+	struct {
+		bool asked, taken;
+		bool clean; /* what is new counts as the same on both nodes */
+		bool met;   /* at this meeting the partner's larger size is taken over */
+		uint64_t from;
+	} resize;
 
 	/* Activity log and bitmap (marks.c). */
 	struct actlog *log;
@@ -313,6 +322,8 @@ int refuse_packet(struct replicate *r, const char *what); /* -EPROTO, and the co
 /* marks.c: which blocks differ, and how that survives a crash */
 int marks_new(struct replicate *r, const uint8_t *log);
 void marks_free(struct replicate *r);
+/* A new pair agrees on a disk that may be smaller than our volume: nothing beyond it is ever marked, or copied. False: the two meet anew. */
+bool marks_agree(struct replicate *r, uint64_t sectors);
 /* The write's extents are in the log durably from here to marks_end(). False: not yet, requests_logged() is called. */
 bool marks_begin(struct replicate *r, struct request *req);
 void marks_end(struct replicate *r, struct request *req);
@@ -408,13 +419,26 @@ uint64_t hang_deadline(const struct replicate *r);
 void hang_status(const struct replicate *r, struct replicate_status *out, uint64_t now_ms);
 
 /* command.c */
+void command_refuse(struct replicate *r, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void command_done(struct replicate *r, const char *words); /* and what waited for its end goes on */
 int command_clear(struct replicate *r); /* CLEAR has come */
 void command_cleared(struct replicate *r); /* our CLEAR is durable at the partner, if there was one */
 void command_step(struct replicate *r);
 void command_advance(struct replicate *r);
 void command_disk_returned(struct replicate *r, const char *why); /* whoever waits for the end of detach is answered */
 
+/* resize.c */
+void resize_command(struct replicate *r, bool clean);
+void resize_step(struct replicate *r);	  /* STEP_COMMAND */
+void resize_durable(struct replicate *r); /* STEP_RESIZED */
+void resize_advance(struct replicate *r);
+int resize_packet(struct replicate *r, const struct packet *p);
+bool resize_under_way(const struct replicate *r); /* the holder was not told yet that we have the larger size */
+bool resize_met(struct replicate *r); /* the partner may know a larger size; false: it is met anew */
+void resize_ready(struct replicate *r);
+
 /* resync.c */
+void resync_begin(struct replicate *r, bool source); /* nothing is to be exchanged: the same is marked on both nodes */
 int resync_new(struct replicate *r);
 void resync_free(struct replicate *r);
 void resync_hold(struct replicate *r);

@@ -124,7 +124,7 @@ void reserve_ask(struct replicate *r)
 		claim_refuse(r, -EPERM, why);
 		return;
 	}
-	if (r->reserve_sent)
+	if (r->reserve_sent || resize_under_way(r))
 		return;
 	r->reserve_sent = true;
 	p.reserve.nonce = ++r->reserve_nonce;

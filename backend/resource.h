@@ -34,6 +34,8 @@ struct resource_events {
 	 * have answered, resource_guest_ready() here) and by resource_outdate() */
 	void (*used)(void *ctx);
 	void (*outdated)(void *ctx, const char *why);
+	/* resource_features() has a larger disk: the running guest is to see it */
+	void (*resized)(void *ctx);
 };
 
 struct resource_claim {

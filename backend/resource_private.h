@@ -158,6 +158,8 @@ void call_answer(struct call *call, int rc, const char *why);
 void storage_try_open(struct resource *r); /* starts the core, or says when to try again */
 void storage_offer(const struct resource *r, struct features *f); /* what this node could offer now */
 unsigned int storage_in_flight(const struct resource *r); /* what the kernel has of disk and metadata */
+/* Disk and metadata have perhaps become larger: how large a disk they have room for. 0, or negative errno with words: it stays as it is. */
+int storage_measure(struct resource *r, uint64_t *sectors, char *why, size_t why_size);
 void storage_close(struct resource *r);	   /* nothing may be in flight */
 void storage_let_go(struct resource *r);   /* of a disk that the core has given up, when nothing needs it any more */
 
@@ -190,6 +192,7 @@ void owner_claim_waited(struct resource *r);
 void owner_finish_connect(struct resource *r);
 void owner_serve_ring(struct resource *r);
 void owner_detach_ring(struct resource *r);
+void owner_tell_size(struct resource *r); /* resource_features() has another size: the guest is to see it */
 void owner_close_inflight(struct resource *r);
 bool owner_park_guest(struct resource *r); /* false: requests are still being finished */
 void act_claimed(void *ctx, int rc, const char *why);

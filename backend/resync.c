@@ -430,6 +430,11 @@ static void begin_without_exchange(struct replicate *r, enum sync_verdict verdic
 	set_sync(r, state);
 }
 
+void resync_begin(struct replicate *r, bool source)
+{
+	begin_without_exchange(r, source ? SYNC_SOURCE : SYNC_TARGET, source ? SYNC_STATE_SOURCE : SYNC_STATE_TARGET);
+}
+
 /* Blocks that our disk has failed are copied from the partner's: we are the target of a resync, most often a very short one. Both
  * bitmaps stay equal: whoever has the token next goes on with it. */
 void resync_heal(struct replicate *r, uint64_t sector, uint32_t sectors)

@@ -258,6 +258,11 @@ static void ring_free(struct ring *ring)
 	free(ring);
 }
 
+void ring_grow(struct ring *ring, uint64_t sectors)
+{
+	ring->limits.sectors = sectors;
+}
+
 int ring_attach(const struct ring_params *params, const struct blkif_limits *limits, struct pool *pool,
 		struct inflight_table *table, const struct ring_ops *ops, void *ctx, struct ring **out, char *why,
 		size_t why_size)

@@ -53,6 +53,8 @@ struct ring_counters {
 struct ring;
 struct inflight_table;
 
+void ring_grow(struct ring *ring, uint64_t sectors); /* the disk has become larger; the guest does not know yet */
+
 /* Maps the ring's pages, binds the event channel, and goes on where `table` says that an earlier daemon stopped: what that
  * had consumed and not answered is executed before anything new is consumed (docs/RESTART.md). An idle table: at the
  * published rsp_prod. The first ring_run() scans the ring, since a request may have been queued before the port was bound.

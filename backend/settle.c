@@ -98,6 +98,19 @@ static bool covers(struct decision *d, const struct settle_side *disk, const str
 	return false;
 }
 
+/* A resize that only one of the two has durably: the larger size counts, if the other one's disk has room for it. */
+static bool agree(struct decision *d)
+{
+	struct features self = d->self->hello->agreed, peer = d->peer->hello->agreed;
+	const struct settle_side *smaller = self.sectors < peer.sectors ? d->self : d->peer;
+
+	self.sectors = peer.sectors = self.sectors > peer.sectors ? self.sectors : peer.sectors;
+	if (features_equal(&self, &peer))
+		return covers(d, smaller, &self);
+	renew(d, "the two nodes remember different agreements about size and features", "the node whose data do not count");
+	return false;
+}
+
 static bool check_disks(struct decision *d)
 {
 	const struct settle_side *sides[] = { d->self, d->peer };
@@ -331,7 +344,7 @@ enum settle_verdict settle(const char *resource, const struct settle_side *self,
 		return meet_both_new(&d);
 	if (just_created(self) || just_created(peer))
 		return meet_one_new(&d);
-	if (!features_equal(&self->hello->agreed, &peer->hello->agreed))
-		return renew(&d, "the two nodes remember different agreements about size and features", "the node whose data do not count");
+	if (!agree(&d))
+		return SETTLE_REFUSE;
 	return meet_data(&d) ? meet_token(&d) : SETTLE_REFUSE;
 }

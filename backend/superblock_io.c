@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -91,6 +92,28 @@ int superblock_io_open(struct superblock_io *io, const char *path, int index, co
 	io->done = done;
 	io->ctx = ctx;
 	return 0;
+}
+
+int superblock_io_measure(struct superblock_io *io, int index, const struct claim *data, char *why, size_t why_size)
+{
+	struct metadata_geometry geometry;
+	int rc;
+
+	if (io->geometry.layout == METADATA_INTERNAL) {
+		snprintf(why, why_size,
+			 "its metadata are internal, at the end of the volume, which cannot move under a disk in use: give it external "
+			 "metadata ('meta-disk DEVICE;')");
+		return -EOPNOTSUPP;
+	}
+	rc = claim_measure(&io->claim);
+	if (rc) {
+		snprintf(why, why_size, "the size of the metadata device cannot be found out: %s", strerror(-rc));
+		return rc;
+	}
+	rc = metadata_geometry(io->geometry.layout, index, io->claim.bytes, data->bytes, data->block_size, &geometry, why, why_size);
+	if (!rc)
+		io->geometry = geometry;
+	return rc;
 }
 
 void superblock_io_close(struct superblock_io *io)

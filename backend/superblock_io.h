@@ -32,6 +32,9 @@ struct superblock_io {
 int superblock_io_open(struct superblock_io *io, const char *path, int index, const struct claim *data,
 		       struct loop *loop, superblock_done_fn *done, void *ctx, struct superblock *sb,
 		       char *why, size_t why_size);
+/* The data disk has become larger: have external metadata, measured anew, room to describe it? Otherwise nothing has changed, and `why` says
+ * what to do. */
+int superblock_io_measure(struct superblock_io *io, int index, const struct claim *data, char *why, size_t why_size);
 /* nothing may be in flight; idempotent on a zeroed structure */
 void superblock_io_close(struct superblock_io *io);
 

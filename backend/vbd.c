@@ -189,7 +189,7 @@ static bool disturbed(struct vbd *v, char *reason, size_t size)
 {
 	bool held = held_by_kernel(v);
 
-	if (v->own_state == v->published && !held)
+	if (v->own_state == v->published && !held && !v->resized)
 		return false;
 	if (vbd_now(v) < v->restore_ms) {
 		wake_at(v, v->restore_ms);
@@ -299,6 +299,7 @@ static void write_published(struct vbd *v)
 	if (v->devices->store)
 		rc = opened ? write_features(v) : publish_state(v->devices->store, v->path, v->published);
 	v->unwritten = rc != 0;
+	v->resized &= rc != 0;
 	if (!rc && opened)
 		v->marked = true;
 	if (!rc)
@@ -343,7 +344,7 @@ static void forget(struct vbd *v)
 /* Whether the device is forgotten (and freed). */
 static bool act(struct vbd *v, unsigned int actions, const char *reason)
 {
-	if ((actions & XENBUS_ALARM) && !v->unwritten)
+	if ((actions & XENBUS_ALARM) && !v->unwritten && !v->resized)
 		log_error(v->object,
 			  "somebody changed the state of a disk that is being served (xen-blkback loaded "
 			  "again?): "
@@ -405,6 +406,19 @@ static enum xenbus_event next_event(struct vbd *v, char *reason, size_t size)
 		return e;
 	}
 	return XENBUS_EVENT_NONE;
+}
+
+/* The frontend looks at `sectors` again when the state node is written, though that says 4 as before. A device that is not
+ * connected publishes the new size when it is. */
+void vbd_resized(void *ctx)
+{
+	struct vbd *v = ctx;
+
+	if (!v->devices || v->published != XENBUS_CONNECTED)
+		return;
+	v->resized = true;
+	v->restore_ms = 0;
+	vbd_run(v);
 }
 
 void vbd_run(struct vbd *v)

@@ -51,6 +51,7 @@ struct vbd {
 	bool hotplug;				/* hotplug-status was "connected" */
 	bool marked;				/* our marker is in the directory */
 	bool unwritten;				/* what was published last could not be written */
+	bool resized;				/* the disk has become larger, which is not published yet */
 	bool unseen; /* xenstored lost its contents: no directory, and that says nothing */
 	unsigned int completed;			/* 1u << event: answers that have not been acted upon */
 	bool touched, running;
@@ -92,6 +93,7 @@ struct devices {
 void vbd_run(struct vbd *v);			/* looks and acts until nothing changes; may free *v */
 void vbd_say(struct vbd *v, const char *why);	/* for status; logged when it changes */
 struct resource *vbd_resource(const struct vbd *v);
+void vbd_resized(void *ctx);			/* struct resource_events */
 void vbd_free(struct vbd *v);
 
 /* device.c */

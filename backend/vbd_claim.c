@@ -125,6 +125,7 @@ void vbd_claim(struct vbd *v, struct resource *r, bool adopt)
 		.look_suspended = vbd_look_suspended,
 		.used = vbd_used,
 		.outdated = vbd_outdated,
+		.resized = vbd_resized,
 	};
 	struct resource_claim claim = { .domid = v->domid, .adopt = adopt, .events = &events };
 

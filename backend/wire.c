@@ -165,6 +165,12 @@ static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the head
 	F(u32, sectors, 4)		\
 	F(zero, zero, 4)
 
+#define BODY_resize(F)			\
+	F(u64, epoch, 8)		\
+	F(u64, sectors, 8)		\
+	F(u8, clean, 1)			\
+	F(zero, zero, 7)
+
 #define FIELD_u8(name, size) uint8_t name;
 #define FIELD_u16(name, size) struct be16 name;
 #define FIELD_u32(name, size) struct be32 name;
@@ -227,6 +233,9 @@ static_assert(sizeof(struct wire_pause) == 8, "pause");
 struct wire_in_sync { BODY_in_sync(FIELD) };
 static_assert(sizeof(struct wire_in_sync) == 24 && offsetof(struct wire_in_sync, sectors) == 16, "in_sync");
 
+struct wire_resize { BODY_resize(FIELD) };
+static_assert(sizeof(struct wire_resize) == 24 && offsetof(struct wire_resize, clean) == 16, "resize");
+
 /* encode_<member>(packet, bytes): the body. */
 #define PUT_u8(name) w->name = b->name;
 #define PUT_u16(name) w->name = put_be16(b->name);
@@ -274,6 +283,7 @@ static const char *decode_##member(const struct wire_##member *w, struct packet_
 CODEC(none) CODEC(intro) CODEC(auth) CODEC(text) CODEC(ping) CODEC(restarting) CODEC(hello) CODEC(data) CODEC(ack) CODEC(want)
 CODEC(refuse) CODEC(give) CODEC(used) CODEC(pair) CODEC(reserve) CODEC(grant) CODEC(reservation)
 CODEC(read) CODEC(discard) CODEC(bitmap) CODEC(bitmap_end) CODEC(in_sync) CODEC(pause) CODEC(csum) CODEC(hot)
+CODEC(resize)
 
 /* check_<member>(body): NULL, or which value is impossible.  Whether a possible value may come now is
  * the core's business. */
@@ -386,6 +396,13 @@ static const char *check_in_sync(const struct packet_in_sync *b)
 	return wrong ? wrong : check_epoch(b->epoch);
 }
 
+static const char *check_resize(const struct packet_resize *b)
+{
+	if (!b->sectors || b->sectors > LAYOUT_SECTORS_MAX)
+		return "the size of the disk is impossible";
+	return b->clean > 1 ? "clean is neither 0 nor 1" : check_epoch(b->epoch);
+}
+
 static const char *check_csum(const struct packet_csum *b)
 {
 	const char *wrong = check_range(b->sector, b->sectors);
@@ -496,7 +513,8 @@ static uint16_t version_of(unsigned int type, uint16_t version)
 
 static bool version_fits(unsigned int type, uint16_t written, uint16_t version)
 {
-	if ((type == PACKET_RESTARTING && written < WIRE_VERSION_RESTARTING) || (type == PACKET_DISCARD && written < WIRE_VERSION_DISCARD))
+	if ((type == PACKET_RESTARTING && written < WIRE_VERSION_RESTARTING) || (type == PACKET_DISCARD && written < WIRE_VERSION_DISCARD) ||
+	    (type >= PACKET_RESIZE && type <= PACKET_RESIZE_REFUSE && written < WIRE_VERSION_RESIZE))
 		return false; /* it is not known there */
 	if (version_of(type, version))
 		return written == version_of(type, version);
@@ -728,9 +746,11 @@ const char *packet_name(enum packet_type type)
 #define ROW_hot(kind, name, size) ROW(hot, name)
 #define ROW_csum(kind, name, size) ROW(csum, name)
 #define ROW_pause(kind, name, size) ROW(pause, name)
+#define ROW_resize(kind, name, size) ROW(resize, name)
 ROW_OF(none) ROW_OF(intro) ROW_OF(auth) ROW_OF(text) ROW_OF(ping) ROW_OF(restarting) ROW_OF(hello) ROW_OF(data) ROW_OF(ack)
 ROW_OF(want) ROW_OF(refuse) ROW_OF(give) ROW_OF(used) ROW_OF(pair) ROW_OF(reserve) ROW_OF(grant) ROW_OF(reservation)
 ROW_OF(read) ROW_OF(discard) ROW_OF(bitmap) ROW_OF(bitmap_end) ROW_OF(in_sync) ROW_OF(pause) ROW_OF(csum) ROW_OF(hot)
+ROW_OF(resize)
 
 static const struct layout_field header_fields[] = {
 #define H(name) { #name, offsetof(struct wire_header, name), sizeof(((struct wire_header *)0)->name) }

@@ -22,13 +22,14 @@
 #define WIRE_MAGIC	 0x64726278u /* "drbx" */
 /* The versions of the protocol that this program speaks (docs/PROTOCOL.md, section 3): both nodes of a pair speak the highest
  * that both know. 5: a node that leaves in good order says so (LEAVING, TAKEN). 6: so does one whose program is replaced
- * (RESTARTING). 7: DISCARD. Versions 1 to 4 were never released. A test builds a program with other ones. */
+ * (RESTARTING). 7: DISCARD, and a disk may become larger (RESIZE). Versions 1 to 4 were never released. A test builds a program with other ones. */
 #ifndef WIRE_VERSION_MAX
 #define WIRE_VERSION_MIN 5u
 #define WIRE_VERSION_MAX 7u
 #endif
 #define WIRE_VERSION_RESTARTING 6u
 #define WIRE_VERSION_DISCARD	7u
+#define WIRE_VERSION_RESIZE	7u
 #define WIRE_RESTART_MAX_MS 10000u
 #define WIRE_VERSION_INTRO 1u /* INTRO and REFUSE are written in it for ever */
 #define WIRE_HEADER	 32u
@@ -89,7 +90,10 @@
 	X(HOT,		50, hot,	1, "holder: the extents that the guest of this reservation was writing to") \
 	X(TAKEN,	51, used,	0, "holder: the token that you gave is durable here") \
 	X(LEAVING,	52, used,	0, "non-holder: I go, and my copy is outdated, durably: nothing has to be fenced") \
-	X(DISCARD,	53, discard,	0, "holder: zeroes are to be read there, and the space may be given back")
+	X(DISCARD,	53, discard,	0, "holder: zeroes are to be read there, and the space may be given back") \
+	X(RESIZE,	56, resize,	0, "holder: a person has enlarged both volumes, mine to so many sectors") \
+	X(RESIZED,	57, resize,	0, "non-holder: the disk has so many sectors here, durably") \
+	X(RESIZE_REFUSE, 58, refuse,	0, "non-holder: it stays as it is, and why")
 /* clang-format on */
 
 enum packet_type {
@@ -175,6 +179,10 @@ struct packet_csum {
 struct packet_pause {
 	uint8_t paused;
 };
+struct packet_resize {
+	uint64_t epoch, sectors;
+	uint8_t clean; /* what is new is the same on both nodes */
+};
 struct packet_in_sync {
 	uint64_t epoch, sector;
 	uint32_t sectors;
@@ -247,6 +255,7 @@ struct packet {
 		struct packet_in_sync in_sync;
 		struct packet_pause pause;
 		struct packet_csum csum;
+		struct packet_resize resize;
 	};
 };
 

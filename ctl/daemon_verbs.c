@@ -152,6 +152,8 @@ int ctl_ask_for(const struct ctl *ctl, const char *verb, const char *name)
 
 	if (ctl->force)
 		json_object_set_new(request, "force", json_true());
+	if (ctl->assume_clean)
+		json_object_set_new(request, "assume_clean", json_true());
 	if (ctl->clear_bitmap)
 		json_object_set_new(request, "clear_bitmap", json_true());
 	if (ctl->discard_my_data)

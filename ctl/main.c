@@ -64,6 +64,8 @@ static const struct verb {
 	{ "resume-io", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "lets the guest's I/O go on" },
 	{ "pause-sync", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "holds the resync" },
 	{ "resume-sync", "RES…|all", TAKES_DAEMON, 1, SIZE_MAX, verb_passed_on, "lets the resync go on" },
+	{ "resize", "[--assume-clean] RES…|all", TAKES_DAEMON | TAKES_CLEAN, 1, SIZE_MAX, verb_passed_on,
+	  "both volumes were enlarged: so is the disk, under its guest, and what is new is copied" },
 	{ "upgrade", "", TAKES_DAEMON | WORKS, 0, 0, verb_upgrade,
 	  "the installed drbdxd takes the running one's place, under the guests; refused while one of them migrates" },
 	{ "create-md", "[--assume-clean] [--force] RES…|all", TAKES_VOLUMES | TAKES_CLEAN | TAKES_FORCE, 1,

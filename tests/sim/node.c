@@ -218,6 +218,14 @@ static uint64_t op_random(void *ctx)
 	return random_next(&n->sim->core_random);
 }
 
+/* Disks keep their size here. */
+static int op_measure(void *ctx, uint64_t *sectors, char *why, size_t why_size)
+{
+	(void)ctx, (void)sectors;
+	snprintf(why, why_size, "the simulator's disks keep their size");
+	return -ENOTSUP;
+}
+
 static const struct replicate_ops ops = {
 	.disk = op_disk,
 	.abandon = op_abandon,
@@ -242,6 +250,7 @@ static const struct replicate_ops ops = {
 	.resume = op_resume,
 	.changed = op_changed,
 	.random = op_random,
+	.measure = op_measure,
 };
 
 /* ---- timer ---- */

@@ -452,11 +452,91 @@ static void a_huge_disk_costs_what_is_touched(void **state)
 	assert_true(resident() - before < 4096); /* KiB; the sanitizers' bookkeeping is in it */
 }
 
+static uint64_t next_at(uint64_t sector, uint32_t *sectors)
+{
+	uint32_t page;
+
+	return bitmap_next(b, sector, UINT32_MAX, sectors, &page);
+}
+
+static void what_a_larger_disk_has_more_is_out_of_sync(void **state)
+{
+	uint64_t old = 3 * PAGE_SECTORS + 20, new = 6 * PAGE_SECTORS + 40;
+	uint32_t sectors;
+
+	(void)state;
+	read_all();
+	assert_int_equal(bitmap_grow(b, new), 0);
+	assert_int_equal(bitmap_sectors(b), new);
+	assert_int_equal(bitmap_pages(b), 7);
+	assert_int_equal(bitmap_test(b, 0, old - 4), BITMAP_IN_SYNC); /* the last block is a partial one no longer */
+	assert_int_equal(bitmap_test(b, old, new - old), BITMAP_OUT_OF_SYNC);
+	assert_true(bitmap_full_from(b) == 4 * PAGE_SECTORS);
+	assert_int_equal(bitmap_bits(b), (new - (old - 4)) / 8);
+	assert_true(bitmap_must_write(b, 3));
+	assert_false(bitmap_disk_known(b));
+	assert_true(next_at(0, &sectors) == old - 4);
+	bitmap_pass_full(b, new);
+	bitmap_clear(b, old - 4, new - (old - 4));
+	assert_int_equal(bitmap_bits(b), 0);
+	for (uint32_t page = 3; page < 7; page++)
+		write_page(page);
+	assert_true(bitmap_disk_known(b));
+	assert_int_equal(bitmap_disk_bits(b), 0);
+	assert_true(bitmap_all_known(b));
+}
+
+static void an_empty_bitmap_does_not_say_what_is_on_disk_beyond_its_end(void **state)
+{
+	(void)state;
+	make(2 * PAGE_SECTORS, BITMAP_NONE, true);
+	assert_true(bitmap_disk_known(b));
+	assert_int_equal(bitmap_grow(b, 4 * PAGE_SECTORS), 0);
+	assert_true(bitmap_full_from(b) == 2 * PAGE_SECTORS);
+	assert_false(bitmap_disk_known(b));
+	bitmap_pass_full(b, 4 * PAGE_SECTORS);
+	bitmap_clear(b, 2 * PAGE_SECTORS, 2 * PAGE_SECTORS);
+	write_page(2);
+	assert_false(bitmap_disk_known(b));
+	write_page(3);
+	assert_true(bitmap_disk_known(b));
+}
+
+static void a_disk_that_grows_in_a_full_sync_is_full_to_its_new_end(void **state)
+{
+	(void)state;
+	make(2 * PAGE_SECTORS, PAGE_SECTORS, false);
+	assert_int_equal(bitmap_grow(b, 5 * PAGE_SECTORS), 0);
+	assert_true(bitmap_full_from(b) == PAGE_SECTORS);
+	assert_int_equal(bitmap_test(b, 4 * PAGE_SECTORS, 8), BITMAP_OUT_OF_SYNC);
+	assert_int_equal(bitmap_bits(b), 4ull * BITMAP_PAGE_BLOCKS);
+}
+
+static void many_more_groups_keep_what_was_marked(void **state)
+{
+	uint32_t sectors;
+
+	(void)state;
+	make(100 * PAGE_SECTORS, BITMAP_NONE, true);
+	bitmap_set(b, 99 * PAGE_SECTORS + 16, 8);
+	assert_int_equal(bitmap_grow(b, 16 * TIB), 0);
+	assert_true(next_at(0, &sectors) == 99 * PAGE_SECTORS + 16);
+	assert_int_equal(sectors, 8);
+	assert_true(next_at(99 * PAGE_SECTORS + 24, &sectors) == 100 * PAGE_SECTORS);
+	assert_int_equal(bitmap_grow(b, 100), -EINVAL); /* never smaller */
+	assert_int_equal(bitmap_grow(b, UINT64_MAX), -EINVAL);
+	assert_true(bitmap_sectors(b) == 16 * TIB);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(impossible_sizes_are_refused),
+		T(what_a_larger_disk_has_more_is_out_of_sync),
+		T(an_empty_bitmap_does_not_say_what_is_on_disk_beyond_its_end),
+		T(a_disk_that_grows_in_a_full_sync_is_full_to_its_new_end),
+		T(many_more_groups_keep_what_was_marked),
 		T(bits_are_where_drbd_has_them),
 		T(an_unknown_page_is_not_in_sync),
 		T(what_is_set_before_the_page_was_read_is_added_to_it),

@@ -579,6 +579,8 @@ static void each_command_goes_to_its_resource(void **state)
 		{ "\"verb\":\"suspend-io\"", "SUSPEND_IO r0\n" },
 		{ "\"verb\":\"resume-io\"", "RESUME_IO r0\n" },
 		{ "\"verb\":\"pause-sync\"", "PAUSE_SYNC r0\n" },
+		{ "\"verb\":\"resize\"", "RESIZE r0\n" },
+		{ "\"verb\":\"resize\",\"assume_clean\":true", "RESIZE_CLEAN r0\n" },
 		{ "\"verb\":\"resume-sync\"", "RESUME_SYNC r0\n" },
 	};
 	int fd = client();

@@ -26,6 +26,8 @@
 #define SECTORS	 4096u
 #define EVENTS	 4096u
 #define REQUESTS 8u
+#define PAGES	 64u
+#define BLOCKS	 4096u
 
 struct node {
 	struct replicate *core;
@@ -46,6 +48,10 @@ struct node {
 	bool metadata_hang, log_hangs;	     /* and superblock_ends(): of metadata the superblock, and the rest */
 	struct request *hanging;	     /* the last one that does */
 	struct superblock hanging_sb;
+	uint64_t volume;	     /* sectors, as measure() finds it */
+	const char *cannot_grow;     /* or why not */
+	uint8_t pages[PAGES][BITMAP_PAGE]; /* of the bitmap, as on disk */
+	bool written[BLOCKS];	     /* blocks of 4 KiB to which the disk has written anything */
 	int index;
 };
 
@@ -214,11 +220,21 @@ static uint64_t op_random(void *ctx)
 	return 0x1000 + ++last_random;
 }
 
+static int op_measure(void *ctx, uint64_t *sectors, char *why, size_t why_size)
+{
+	const struct node *n = ctx;
+
+	*sectors = n->volume;
+	if (n->cannot_grow)
+		snprintf(why, why_size, "%s", n->cannot_grow);
+	return n->cannot_grow ? -EOPNOTSUPP : 0;
+}
+
 static const struct replicate_ops core_ops = {
 	op_disk,      op_abandon, op_send,	       op_write_superblock, op_metadata, op_complete, op_disconnect, op_claimed,
 	op_activated, op_nothing, op_handler,	       op_commanded, op_record,	 op_nothing,	    op_nothing,
 	op_quiet,     op_look_suspended, op_nothing,   op_sibling_ready, op_words, op_resume,	    op_words,
-	op_random,
+	op_random,    op_measure,
 };
 
 static void cut(void)
@@ -253,6 +269,10 @@ static void happen_to(struct node *n, struct event *e)
 	case EVENT_NOTHING:
 		break;
 	case EVENT_DISK:
+		for (uint64_t s = e->req->sector; e->req->op == REQUEST_WRITE && s < e->req->sector + e->req->sectors; s += 8) {
+			assert_true(s / 8 < BLOCKS);
+			n->written[s / 8] = true;
+		}
 		replicate_disk_done(n->core, e->req, n->disk_fails ? -EIO : 0, now_ms);
 		break;
 	case EVENT_SUPERBLOCK:
@@ -260,10 +280,13 @@ static void happen_to(struct node *n, struct event *e)
 		replicate_superblock_done(n->core, 0, now_ms);
 		break;
 	case EVENT_METADATA:
+		assert_true(e->op->area == METADATA_LOG || e->op->block < PAGES);
 		if (!e->op->write)
-			memset(e->op->data, 0, ACTLOG_BLOCK);
+			memcpy(e->op->data, n->pages[e->op->block], BITMAP_PAGE);
 		else if (e->op->area == METADATA_LOG)
 			memcpy(n->log + (size_t)e->op->block * ACTLOG_BLOCK, e->op->data, ACTLOG_BLOCK);
+		else
+			memcpy(n->pages[e->op->block], e->op->data, BITMAP_PAGE);
 		replicate_metadata_done(n->core, e->op, 0, now_ms);
 		break;
 	case EVENT_PACKET:
@@ -363,7 +386,7 @@ static inline void crash(struct node *n, bool host)
 
 static void node_configure(struct node *n)
 {
-	*n = (struct node){ .index = (int)(n - nodes), .claimed = 1, .activated = 1, .commanded = 1, .sibling = 1 };
+	*n = (struct node){ .index = (int)(n - nodes), .claimed = 1, .activated = 1, .commanded = 1, .sibling = 1, .volume = SECTORS };
 	n->cfg = (struct replicate_config){
 		.name = "r0",
 		.self_host = n->index ? "beta" : "alpha",

@@ -31,6 +31,21 @@ static void a_served_disk_stays_while_xenstored_is_away(void **state)
 	assert_string_equal(xf_get(BE "state"), "6");
 }
 
+static void a_larger_disk_is_seen_when_xenstored_is_back(void **state)
+{
+	(void)state;
+	served_device();
+	xf_die();
+	pass(1100);
+	fake.features.sectors = 4096;
+	fake.events->resized(fake.events_ctx);
+	assert_string_equal(xf_get(BE "sectors"), "2048");
+	xenstored_back();
+	assert_string_equal(xf_get(BE "sectors"), "4096");
+	assert_string_equal(xf_get(BE "state"), "4");
+	assert_int_equal(fake.count[CALL_CONNECT], 1);
+}
+
 static void what_happened_while_xenstored_was_away_is_seen_afterwards(void **state)
 {
 	(void)state;
@@ -427,6 +442,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_served_disk_stays_while_xenstored_is_away),
+		TEST(a_larger_disk_is_seen_when_xenstored_is_back),
 		TEST(what_happened_while_xenstored_was_away_is_seen_afterwards),
 		TEST(a_disk_created_while_xenstored_was_away_is_found),
 		TEST(a_disk_removed_while_xenstored_was_away_is_released),

@@ -336,6 +336,36 @@ static void the_same_ring_again_is_ignored(void **state)
 	assert_int_equal(fake.count[CALL_DISCONNECT], 0);
 }
 
+static void the_disk_is_larger(void)
+{
+	fake.features.sectors = 4096;
+	fake.events->resized(fake.events_ctx);
+}
+
+static void a_running_guest_sees_that_its_disk_is_larger(void **state)
+{
+	(void)state;
+	served_device();
+	the_disk_is_larger();
+	assert_string_equal(xf_get(BE "sectors"), "4096");
+	assert_string_equal(xf_get(BE "state"), "4");
+	assert_int_equal(fake.count[CALL_DISCONNECT], 0);
+	assert_string_equal(status().why, "");
+}
+
+static void a_guest_that_connects_later_sees_the_larger_disk_then(void **state)
+{
+	(void)state;
+	attached_device();
+	the_disk_is_larger();
+	assert_string_equal(xf_get(BE "state"), "2");
+	assert_false(xf_exists(BE "sectors"));
+	frontend_keys("8", "9");
+	frontend_to("3");
+	answer(CALL_CONNECT, 0, "");
+	assert_string_equal(xf_get(BE "sectors"), "4096");
+}
+
 static void another_ring_replaces_the_old_one(void **state)
 {
 	(void)state;
@@ -755,6 +785,8 @@ int main(void)
 		TEST(a_frontend_may_go_to_4_directly),
 		TEST(domain_0_may_be_the_frontend),
 		TEST(the_same_ring_again_is_ignored),
+		TEST(a_running_guest_sees_that_its_disk_is_larger),
+		TEST(a_guest_that_connects_later_sees_the_larger_disk_then),
 		TEST(another_ring_replaces_the_old_one),
 		TEST(another_protocol_on_the_same_pages_is_another_ring),
 		TEST(state_6_waits_until_the_ring_is_unmapped),

@@ -819,6 +819,9 @@ static void what_a_resource_is_told_goes_to_the_daemon(void **state)
 		{ "suspend-io r0", "\"verb\":\"suspend-io\",\"resource\":\"r0\"}" },
 		{ "resume-io r0", "\"verb\":\"resume-io\",\"resource\":\"r0\"}" },
 		{ "pause-sync r0", "\"verb\":\"pause-sync\",\"resource\":\"r0\"}" },
+		{ "resize r0", "\"verb\":\"resize\",\"resource\":\"r0\"}" },
+		{ "resize --assume-clean r0", "\"verb\":\"resize\",\"resource\":\"r0\",\"assume_clean\":true}" },
+		{ "-- --assume-clean resize r0", "\"verb\":\"resize\",\"resource\":\"r0\",\"assume_clean\":true}" },
 		{ "resume-sync r0", "\"verb\":\"resume-sync\",\"resource\":\"r0\"}" },
 	};
 	char out[OUTPUT];

@@ -64,6 +64,12 @@ int claim_open(const char *path, bool shared, struct claim *out, char *why, size
 	return 0;
 }
 
+int claim_measure(struct claim *claim)
+{
+	(void)claim;
+	return 0;
+}
+
 void claim_close(struct claim *claim)
 {
 	close(claim->fd);

@@ -147,6 +147,7 @@ static struct packet sample(enum packet_type type)
 	case PACKET_WANT_REFUSE:
 	case PACKET_RESERVE_REFUSE:
 	case PACKET_COMMIT_REFUSE:
+	case PACKET_RESIZE_REFUSE:
 		p.refuse.nonce = 14;
 		snprintf(p.refuse.why, sizeof(p.refuse.why), "guest web1 runs here");
 		break;
@@ -162,6 +163,10 @@ static struct packet sample(enum packet_type type)
 	case PACKET_TAKEN:
 	case PACKET_LEAVING:
 		p.used.epoch = 15;
+		break;
+	case PACKET_RESIZE:
+	case PACKET_RESIZED:
+		p.resize = (struct packet_resize) { .epoch = 39, .sectors = 40, .clean = 1 };
 		break;
 	case PACKET_PAIR:
 		p.pair = (struct packet_pair) { .generation = 16, .epoch = 17, .agreed = some_features };
@@ -271,7 +276,7 @@ static void bytes_are_big_endian_at_their_place(void **state)
 {
 	struct packet p = sample(PACKET_PING);
 	uint8_t bytes[SIZE];
-	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, 7, 0, 4, 0, 0, 0, 8, 0, 0,
+	static const uint8_t head[] = { 'd', 'r', 'b', 'x', 0, WIRE_VERSION_MAX, 0, 4, 0, 0, 0, 8, 0, 0,
 					0,   0,	  0,   0,   0, 0, 0, 0, 2, 1, 0, 0, 0, 0 };
 
 	(void)state;
@@ -415,6 +420,22 @@ static void discards_are_offered_from_version_7_on(void **state)
 	assert_int_equal(sealed_as(bytes, 6, &out), -EINVAL);
 }
 
+static void a_version_that_does_not_know_a_packet_refuses_it(void **state)
+{
+	static const enum packet_type since_7[] = { PACKET_RESIZE, PACKET_RESIZED, PACKET_RESIZE_REFUSE };
+	uint8_t bytes[SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(since_7) / sizeof(since_7[0]); i++) {
+		struct packet p = sample(since_7[i]);
+
+		wire_encode(&p, 6, 1, bytes);
+		assert_int_equal(wire_length(bytes, 6), -EPROTONOSUPPORT);
+		wire_encode(&p, 7, 1, bytes);
+		assert_true(wire_length(bytes, 7) > 0);
+	}
+}
+
 /* One impossible value after the other in an otherwise valid packet. */
 #define IMPOSSIBLE(type, change, words) do { \
 	struct packet p = sample(PACKET_##type), out; \
@@ -524,6 +545,9 @@ static void impossible_resyncs_are_refused(void **state)
 	IMPOSSIBLE(CSUM, p.csum.length = CSUM_MAX + 1, "digest");
 	IMPOSSIBLE(CSUM, p.csum.digest[2] = 1, "digest");
 	IMPOSSIBLE(PAUSE, p.pause.paused = 2, "paused");
+	IMPOSSIBLE(RESIZE, p.resize.sectors = 0, "size of the disk");
+	IMPOSSIBLE(RESIZED, p.resize.sectors = (1ull << 41) + 1, "size of the disk");
+	IMPOSSIBLE(RESIZE, p.resize.clean = 2, "clean");
 	IMPOSSIBLE(SYNC_END, p.used.epoch = UINT64_MAX, "epoch");
 	POSSIBLE(BITMAP_END, p.bitmap_end.full_from = UINT64_MAX);
 	POSSIBLE(BITMAP, p.bitmap.page = 0);
@@ -707,6 +731,7 @@ int main(void)
 		cmocka_unit_test(a_packet_is_written_and_read_in_the_version_that_is_spoken),
 		cmocka_unit_test(a_packet_of_a_later_version_is_unknown_in_an_earlier_one),
 		cmocka_unit_test(discards_are_offered_from_version_7_on),
+		cmocka_unit_test(a_version_that_does_not_know_a_packet_refuses_it),
 		cmocka_unit_test(impossible_introductions_are_refused),
 		cmocka_unit_test(impossible_hellos_are_refused),
 		cmocka_unit_test(impossible_writes_are_refused),
