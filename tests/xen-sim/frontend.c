@@ -611,12 +611,13 @@ static void handle_xenstore(struct frontend *fe)
 	while ((w = xs_check_watch(fe->xs)))
 		free(w);
 	fe->be_state = be_read_int(fe, "state", 0);
-	if (fe->connected && fe->be_state != 4) {
+	/* Linux looks at 2 only when it is at 1 itself: a backend that takes another ring goes there and back. */
+	if (fe->connected && fe->be_state != 4 && fe->be_state != 2) {
 		fe_handle_responses(fe);
 		fe->connected = false;
 		fe->closed_by_backend = true;
 		fe_set_state(fe, 6);	/* as Linux does for backend state 5 */
-	} else if (fe->connected) { /* its state node was written, though it says 4 as before */
+	} else if (fe->connected && fe->be_state == 4) { /* its state node was written, though it says 4 as before */
 		follow_size(fe);
 	}
 }
