@@ -7,13 +7,14 @@
  * promises:
  *
  *  1. op, preflush, sector and sectors describe a read, a write, a flush or a discard inside the disk, in whole blocks.
- *  2. There are 1..256 segments (none for an empty flush and a discard), each a run of sectors inside one 4 KiB page,
+ *  2. There are 1..256 segments (none for an empty flush or barrier, and a discard), each a run of sectors inside one 4 KiB page,
  *     and `sectors` is their sum: at most 2048. Of a discard `sectors` is what the guest says.
  *  3. A write or a discard is allowed on this disk.
  *
- * Barriers have not been offered, nor discards unless limits->discard: UNSUPPORTED, as
- * unknown operations are; a guest that negotiated with another backend before may still send them.  A flush
- * is always supported: frontends that hear EOPNOTSUPP stop flushing for good and report success.
+ * Discards have not been offered unless limits->discard: UNSUPPORTED, as unknown operations are; a guest that negotiated with another
+ * backend before may still send them.  A flush is always supported: frontends that hear EOPNOTSUPP stop flushing for good and report success.  A barrier is a flush that nothing
+ * else is executed beside (gate.h), with or without data; those are durable when they are written (disk.c, invariant 3), which is the
+ * flush behind it.
  *
  * Units are 512-byte sectors whatever the block size (blkif.h).
  */
@@ -175,7 +176,9 @@ enum blkif_verdict blkif_parse(const blkif_request_t *slot, const struct blkif_l
 	case BLKIF_OP_WRITE:
 		out->op = REQUEST_WRITE;
 		return parse_direct(slot, limits, out, &words);
+	case BLKIF_OP_WRITE_BARRIER:
 	case BLKIF_OP_FLUSH_DISKCACHE:
+		out->barrier = slot->operation == BLKIF_OP_WRITE_BARRIER;
 		if (!slot->nr_segments) {	/* on a read-only disk too: nothing can fail */
 			out->op = REQUEST_FLUSH;
 			return BLKIF_OK;
@@ -187,9 +190,6 @@ enum blkif_verdict blkif_parse(const blkif_request_t *slot, const struct blkif_l
 		return parse_indirect_slot(slot, limits, out, &words);
 	case BLKIF_OP_DISCARD:
 		return parse_discard(slot, limits, out, &words);
-	case BLKIF_OP_WRITE_BARRIER:
-		return refuse(BLKIF_UNSUPPORTED, &words, "operation %u, which was not offered",
-			      slot->operation);
 	default:
 		return refuse(BLKIF_UNSUPPORTED, &words, "unknown operation %u", slot->operation);
 	}

@@ -42,7 +42,7 @@ struct blkif_op {		/* a validated request */
 	uint64_t id;		/* the guest's, echoed and never used as a key */
 	uint8_t operation;	/* to echo in the response: for an indirect request its inner operation */
 	enum request_op op;
-	bool preflush;
+	bool preflush, barrier;
 	uint64_t sector;
 	uint32_t sectors;
 	uint16_t segments;

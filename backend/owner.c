@@ -59,14 +59,20 @@ static void act_metadata(void *ctx, struct metadata_op *op)
 	metadata_io_submit(&((struct resource *)ctx)->metadata, op);
 }
 
+static void complete_guest(struct resource *r, struct request *req, int rc)
+{
+	gate_leave(&r->gate, req);
+	ring_complete(r->ring ? r->ring : r->orphans, req, rc); /* a ring is attached only when no orphan is left */
+}
+
 static void act_complete(void *ctx, struct request *req, int rc)
 {
 	struct resource *r = ctx;
 
 	if (req->flags & REQUEST_FROM_PEER)
 		transport_put_request(r->transport, req);
-	else /* a ring is attached only when no orphan is left */
-		ring_complete(r->ring ? r->ring : r->orphans, req, rc);
+	else
+		complete_guest(r, req, rc);
 	r->ring_work = true;
 }
 

@@ -77,11 +77,11 @@ void owner_tell_size(struct resource *r)
 /* ---- the ring ---- */
 
 /* Asked only when a request waits. */
-static bool ring_ready(void *ctx)
+static bool ring_ready(void *ctx, const struct request *next)
 {
 	struct resource *r = ctx;
 
-	if (r->stopping)
+	if (r->stopping || !gate_opens(&r->gate, r, next))
 		return false;
 	if (replicate_request(r->core, now(r)))
 		return true;
@@ -94,6 +94,7 @@ static void ring_submit(void *ctx, struct request *req)
 {
 	struct resource *r = ctx;
 
+	gate_enter(&r->gate, req);
 	replicate_submit(r->core, req, now(r));
 }
 
@@ -129,6 +130,7 @@ void owner_detach_ring(struct resource *r)
 	/* A guest that is left to a later daemon waits for what is unanswered; one whose device closes does not. */
 	r->orphans = ring_detach(r->ring, r->stopping) ? r->ring : NULL; /* NULL: freed, nothing was in flight */
 	r->ring = NULL;
+	gate_forget(&r->gate, r);
 	r->ring_work = false;
 	r->left_requests = 0;
 }

@@ -51,7 +51,7 @@ static void put_discard(struct list *l, const struct publication *p)
 static void put_features(struct list *l, const struct features *f)
 {
 	put(l, "feature-flush-cache", 1);
-	put(l, "feature-barrier", 0);
+	put(l, "feature-barrier", 1);
 	put(l, "feature-persistent", 0);
 	put(l, "feature-max-indirect-segments", f->max_segments);
 	put(l, "max-ring-page-order", f->ring_order);

@@ -96,8 +96,10 @@ enum {
 struct request {
 	/* Set by the owner of the table before submission; constant until completion. */
 	enum request_op op;
-	/* a write before which everything completed so far must be flushed (FLUSH that carries data) */
+	/* a write before which everything completed so far must be flushed (FLUSH or a barrier that carries data) */
 	bool preflush;
+	/* a guest's: nothing else of its disk is executed at the same time (gate.h). The core need not know it. */
+	bool barrier;
 	/* index in the owner's table, unique among the requests in flight of that table */
 	uint16_t tag;
 	uint64_t sector;  /* first sector */

@@ -12,6 +12,7 @@
 
 #include "backend/attachment.h"
 #include "backend/disk.h"
+#include "backend/gate.h"
 #include "backend/handlers.h"
 #include "backend/inflight.h"
 #include "backend/mailbox.h"
@@ -129,6 +130,7 @@ struct resource {
 	unsigned int left_requests;	 /* that an earlier daemon left unanswered, until all are answered */
 	uint64_t left_since_ms;
 	struct ring_params ring_params;
+	struct gate gate;
 	bool ring_read_only, ring_work; /* ring_work: there may be something to consume or to answer */
 	bool activated;			/* connect_call waits only for the orphans */
 	/* of the attachment, for a later daemon; domid 0: there is none */

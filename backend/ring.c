@@ -35,6 +35,7 @@
  *     stays masked then: there is nothing more to learn from the guest.
  *  8. Requests that an earlier daemon left are submitted in the order of the ring, before anything is consumed. So of
  *     two that overlap the later one is executed last, as if they had been consumed just now.
+ *  9. A barrier is the last one of a round.
  *
  * A bad request gets an error, indices that cannot be cost the guest its ring (ops->broken): no more (P4).
  *
@@ -548,6 +549,17 @@ static void fetch_data(struct ring *ring)
 	}
 }
 
+/* What the owner is asked about, and gets. Nothing is executed for what is answered with an error. */
+static const struct request *prepare(struct guest_request *g)
+{
+	g->req.op = g->op.op;
+	g->req.preflush = g->op.preflush;
+	g->req.barrier = g->op.barrier && g->status == BLKIF_RSP_OKAY;
+	g->req.sector = g->op.sector;
+	g->req.sectors = g->op.sectors;
+	return &g->req;
+}
+
 static void submit_one(struct ring *ring, uint16_t tag)
 {
 	struct guest_request *g = &ring->table[tag];
@@ -563,10 +575,6 @@ static void submit_one(struct ring *ring, uint16_t tag)
 		ring->done[ring->done_count++] = tag;
 		return;
 	}
-	g->req.op = g->op.op;
-	g->req.preflush = g->op.preflush;
-	g->req.sector = g->op.sector;
-	g->req.sectors = g->op.sectors;
 	ring->ops->submit(ring->ctx, &g->req);
 }
 
@@ -586,8 +594,11 @@ static unsigned int submit_taken(struct ring *ring)
 {
 	unsigned int i, n;
 
-	for (n = 0; n < ring->taken_count && ring->ops->ready(ring->ctx); n++)
+	for (n = 0; n < ring->taken_count; n++) {
+		if (!ring->ops->ready(ring->ctx, prepare(&ring->table[ring->taken[n]])))
+			break;
 		submit_one(ring, ring->taken[n]);
+	}
 	for (i = ring->taken_count; i > n; i--)
 		give_back(ring, ring->taken[i - 1]);
 	ring->taken_count = 0;
@@ -603,11 +614,17 @@ static unsigned int execute_taken(struct ring *ring)
 	return submit_taken(ring);
 }
 
+/* What was taken last is not executed beside anything: what follows it need not be looked at yet. */
+static bool took_barrier(const struct ring *ring)
+{
+	return ring->taken_count && ring->table[ring->taken[ring->taken_count - 1]].op.barrier;
+}
+
 static unsigned int run_round(struct ring *ring, RING_IDX end)
 {
 	RING_IDX index = ring->back.req_cons;
 
-	while (index != end && ring->ops->ready(ring->ctx) && take_slot(ring, index))
+	while (index != end && !took_barrier(ring) && ring->ops->ready(ring->ctx, NULL) && take_slot(ring, index))
 		index++;
 	return execute_taken(ring);
 }
@@ -617,7 +634,7 @@ static unsigned int run_left(struct ring *ring)
 {
 	unsigned int i, n;
 
-	for (i = ring->left_next; i < ring->left_count && ring->ops->ready(ring->ctx); i++) {
+	for (i = ring->left_next; i < ring->left_count && !took_barrier(ring) && ring->ops->ready(ring->ctx, NULL); i++) {
 		ring->table[ring->left[i]].left = true;
 		if (!take(ring, ring->left[i]))
 			break;

@@ -28,8 +28,8 @@ struct ring_params {		/* as read from the frontend's xenstore directory, each va
 };
 
 struct ring_ops {
-	/* May requests be consumed now? Asked before each. */
-	bool (*ready)(void *ctx);
+	/* May the next request be consumed now? Asked before it is looked at (NULL), and again when it has been. */
+	bool (*ready)(void *ctx, const struct request *next);
 	/* Validated; a write's data has been copied. Must not call ring_run() or ring_detach();
 	 * ring_complete() and ring_push() are allowed. */
 	void (*submit)(void *ctx, struct request *req);

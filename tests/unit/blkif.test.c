@@ -155,6 +155,25 @@ static void a_flush_is_never_unsupported(void **state)
 	}
 }
 
+static void a_barrier_is_a_flush_that_nothing_is_beside(void **state)
+{
+	struct blkif_op op;
+
+	(void)state;
+	assert_int_equal(parse(direct(BLKIF_OP_WRITE_BARRIER, 0, 0), &DISK, &op), BLKIF_OK);
+	assert_true(op.barrier && op.op == REQUEST_FLUSH && !op.preflush && !op.sectors);
+	assert_int_equal(op.operation, BLKIF_OP_WRITE_BARRIER);
+	assert_int_equal(parse(direct(BLKIF_OP_WRITE_BARRIER, 8, 1), &DISK, &op), BLKIF_OK);
+	assert_true(op.barrier && op.op == REQUEST_WRITE && op.preflush && op.sectors);
+	assert_int_equal(op.operation, BLKIF_OP_WRITE_BARRIER);
+	assert_int_equal(parse(direct(BLKIF_OP_WRITE_BARRIER, 0, 12), &DISK, &op), BLKIF_ERROR);
+	assert_int_equal(parse(direct(BLKIF_OP_WRITE_BARRIER, UINT64_MAX, 1), &DISK, &op), BLKIF_ERROR);
+	assert_int_equal(parse(direct(BLKIF_OP_WRITE_BARRIER, 0, 0), &DISK_RO, &op), BLKIF_OK); /* as an empty flush */
+	assert_int_equal(parse(direct(BLKIF_OP_WRITE_BARRIER, 0, 1), &DISK_RO, &op), BLKIF_ERROR);
+	assert_int_equal(parse(direct(BLKIF_OP_FLUSH_DISKCACHE, 0, 1), &DISK, &op), BLKIF_OK);
+	assert_false(op.barrier);
+}
+
 static void what_was_not_offered_is_unsupported(void **state)
 {
 	struct blkif_op op;
@@ -169,7 +188,7 @@ static void what_was_not_offered_is_unsupported(void **state)
 		assert_int_equal(op.id, 0x1122334455667788);
 		assert_int_equal(op.operation, operation);
 		if (operation == BLKIF_OP_READ || operation == BLKIF_OP_WRITE ||
-		    operation == BLKIF_OP_FLUSH_DISKCACHE)
+		    operation == BLKIF_OP_WRITE_BARRIER || operation == BLKIF_OP_FLUSH_DISKCACHE)
 			assert_int_equal(verdict, BLKIF_OK);
 		else
 			assert_int_equal(verdict, BLKIF_UNSUPPORTED);
@@ -443,6 +462,7 @@ int main(void)
 		cmocka_unit_test(an_empty_flush_is_a_flush_wherever_it_points),
 		cmocka_unit_test(a_flush_with_data_is_a_write_after_a_flush),
 		cmocka_unit_test(a_flush_is_never_unsupported),
+		cmocka_unit_test(a_barrier_is_a_flush_that_nothing_is_beside),
 		cmocka_unit_test(what_was_not_offered_is_unsupported),
 		cmocka_unit_test(the_number_of_segments_is_1_to_11),
 		cmocka_unit_test(a_segment_is_a_run_of_sectors_inside_its_page),

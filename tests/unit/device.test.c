@@ -15,7 +15,7 @@ static void state_2_comes_at_once_and_with_the_features(void **state)
 	assert_string_equal(xf_get(BE "multi-queue-max-queues"), "1");
 	assert_string_equal(xf_get(BE "feature-persistent"), "0");
 	assert_string_equal(xf_get(BE "feature-discard"), "0");
-	assert_string_equal(xf_get(BE "feature-barrier"), "0");
+	assert_string_equal(xf_get(BE "feature-barrier"), "1");
 	assert_false(xf_exists(BE "discard-granularity"));
 	assert_false(xf_exists(BE "physical-device"));
 	assert_int_equal(fake.count[CALL_CLAIM], 0);

@@ -126,8 +126,12 @@ static void job_submit(void *ctx, struct request *req)
 {
 	(void)ctx;
 	die_here();
-	for (unsigned int i = 0; i < world.jobs; i++)
+	assert_true(!req->barrier || !world.jobs); /* nothing beside a barrier */
+	for (unsigned int i = 0; i < world.jobs; i++) {
 		assert_ptr_not_equal(world.job[i].req, req);
+		assert_false(world.job[i].req->barrier);
+	}
+	gate_enter(&fake.gate, req);
 	world.job[world.jobs].req = req;
 	world.job[world.jobs++].begun = false;
 }
@@ -147,9 +151,14 @@ static bool job_may_begin(unsigned int at)
 	return true;
 }
 
+static bool writes(const struct wish *w)
+{
+	return w->op == BLKIF_OP_WRITE || w->op == BLKIF_OP_WRITE_BARRIER;
+}
+
 static void write_block(uint32_t block, uint32_t id)
 {
-	assert_int_equal(world.wish[id].op, BLKIF_OP_WRITE);
+	assert_true(writes(&world.wish[id]));
 	assert_false(world.wish[id].answered);		  /* never repeated */
 	assert_true(id >= world.certain[block]);	  /* nor later than what it overlaps and is answered */
 	world.disk[block] = id;
@@ -177,13 +186,14 @@ static void job_end(unsigned int at)
 
 	for (world.jobs--; at < world.jobs; at++)
 		world.job[at] = world.job[at + 1];
+	gate_leave(&fake.gate, req);
 	ring_complete(fake.ring, req, 0);
 }
 
-static bool job_ready(void *ctx)
+static bool job_ready(void *ctx, const struct request *next)
 {
 	(void)ctx;
-	return fake.ready_left != 0;
+	return fake.ready_left != 0 && gate_opens(&fake.gate, fake.ring, next);
 }
 
 static void job_broken(void *ctx, const char *why)
@@ -211,9 +221,9 @@ static uint32_t ask(uint8_t op, uint32_t block, uint32_t blocks, bool bad, bool 
 	assert_true(id < WISHES);
 	*w = (struct wish){ .op = op, .asked = true, .bad = bad, .indirect = indirect, .block = block, .blocks = blocks, .page = page };
 	for (uint32_t i = 0; i < blocks; i++) {
-		*guest_word(page + i) = op == BLKIF_OP_WRITE ? id : UINT32_MAX;
+		*guest_word(page + i) = writes(w) ? id : UINT32_MAX;
 		w->floor[i] = world.certain[block + i];
-		if (op == BLKIF_OP_WRITE && !bad)
+		if (writes(w) && !bad)
 			world.newest[block + i] = id;
 	}
 	if (indirect) {
@@ -242,8 +252,17 @@ static void answered_read(const struct wish *w)
 		uint32_t seen = *guest_word(w->page + i);
 
 		assert_true(seen >= w->floor[i] && seen <= world.newest[w->block + i]);
-		assert_true(!seen || (world.wish[seen].op == BLKIF_OP_WRITE && seen >= 1));
+		assert_true(!seen || writes(&world.wish[seen]));
 	}
+}
+
+/* Of its answers a barrier's comes after all that it was asked after, and before all that came later. */
+static void in_order(uint32_t id)
+{
+	bool barrier = world.wish[id].op == BLKIF_OP_WRITE_BARRIER && !world.wish[id].bad;
+
+	for (uint32_t i = 1; i < id; i++)
+		assert_true(world.wish[i].answered || (!barrier && (world.wish[i].op != BLKIF_OP_WRITE_BARRIER || world.wish[i].bad)));
 }
 
 static void see_answers(void)
@@ -260,7 +279,8 @@ static void see_answers(void)
 		world.answers++;
 		if (w->op == BLKIF_OP_READ && !w->bad)
 			answered_read(w);
-		for (uint32_t i = 0; w->op == BLKIF_OP_WRITE && !w->bad && i < w->blocks; i++)
+		in_order((uint32_t)(rsp.id >> 32));
+		for (uint32_t i = 0; writes(w) && !w->bad && i < w->blocks; i++)
 			if (world.certain[w->block + i] < rsp.id >> 32)
 				world.certain[w->block + i] = (uint32_t)(rsp.id >> 32);
 	}
@@ -273,6 +293,7 @@ static void start_world(unsigned int order, RING_IDX start)
 	memset(&world, 0, sizeof(world));
 	world.order = order;
 	world.start = start;
+	fake.gate = (struct gate){ 0 };
 	fake_pool(2);
 	fake_front(order, start);
 	memset(fake.table, 0, sizeof(*fake.table));
@@ -306,6 +327,7 @@ static void bury(void)
 	fake.pool = NULL;
 	assert_int_equal(pool_new(fake.area, 2 * MIB, &fake.pool), 0);
 	world.jobs = 0;
+	fake.gate = (struct gate){ 0 };
 	world.deaths++;
 }
 
@@ -404,6 +426,7 @@ static void a_short_life(void)
 	ask(BLKIF_OP_READ, 2, 2, false, false);
 	ask(BLKIF_OP_WRITE, 2, 2, false, false);
 	ask(BLKIF_OP_FLUSH_DISKCACHE, 0, 0, false, false);
+	ask(BLKIF_OP_WRITE_BARRIER, 3, 2, false, false);
 	ask(BLKIF_OP_WRITE, 7, 1, true, false);
 	guest_push();
 	while (ring_run(fake.ring))
@@ -417,6 +440,7 @@ static void a_short_life(void)
 	see_answers();
 	ask(BLKIF_OP_WRITE, 5, 1, false, false);
 	ask(BLKIF_OP_WRITE, 0, 12, false, true);
+	ask(BLKIF_OP_WRITE_BARRIER, 0, 0, false, false);
 	ask(BLKIF_OP_READ, 0, 10, false, false);
 	guest_push();
 	work_to_the_end();
@@ -436,7 +460,7 @@ static void it_may_die_at_every_store(void **state)
 				places = steps;
 			} else {
 				/* What it had not put into the ring yet, the guest does not miss. */
-				while (world.wishes < 9)
+				while (world.wishes < 11)
 					ask(BLKIF_OP_WRITE, world.wishes % 7, 1, false, false);
 				guest_push();
 				assert_true(live(next_daemon, UINT64_MAX));
@@ -495,6 +519,11 @@ static void a_random_life(void)
 		}
 		if (one_in(10) && may_ask())
 			ask(BLKIF_OP_FLUSH_DISKCACHE, 0, 0, false, false);
+		if (one_in(6) && may_ask()) {
+			uint32_t blocks = pick(3);
+
+			ask(BLKIF_OP_WRITE_BARRIER, pick(BLOCKS - 1), blocks, blocks && one_in(8), false);
+		}
 		guest_push();
 		ring_run(fake.ring);
 		for (unsigned int n = pick(12); n && world.jobs; n--) {

@@ -27,6 +27,7 @@
 #include <xenevtchn.h>
 #include <xengnttab.h>
 
+#include "backend/gate.h"
 #include "backend/inflight.h"
 #include "backend/pool.h"
 #include "backend/ring.h"
@@ -65,6 +66,8 @@ struct fake {				/* everything around the ring */
 	struct request *got[4096];	/* submitted, in order */
 	unsigned int got_count, ready_left, broken, resumed;
 	char why[200];
+	bool gated;			/* barriers are executed as such */
+	struct gate gate;
 	/* A guest of x86_32 makes its requests here, by index; guest_push() writes them into the ring in its layout. */
 	blkif_request_t staged[512];
 	RING_IDX pushed;
@@ -281,9 +284,11 @@ static inline bool event_waits(void)
 
 /* ---- the owner ---- */
 
-static bool owner_ready(void *ctx)
+static bool owner_ready(void *ctx, const struct request *next)
 {
 	assert_ptr_equal(ctx, &fake);
+	if (fake.gated && !gate_opens(&fake.gate, fake.ring, next))
+		return false;
 	if (!fake.ready_left)
 		return false;
 	if (fake.ready_left != UINT32_MAX)
@@ -295,6 +300,8 @@ static void owner_submit(void *ctx, struct request *req)
 {
 	assert_ptr_equal(ctx, &fake);
 	assert_true(fake.got_count < 4096);
+	if (fake.gated)
+		gate_enter(&fake.gate, req);
 	fake.got[fake.got_count++] = req;
 }
 

@@ -22,8 +22,11 @@ static void complete_all(int rc)
 {
 	unsigned int i;
 
-	for (i = 0; i < fake.got_count; i++)
+	for (i = 0; i < fake.got_count; i++) {
+		if (fake.gated)
+			gate_leave(&fake.gate, fake.got[i]);
 		ring_complete(fake.ring, fake.got[i], rc);
+	}
 	fake.got_count = 0;
 	ring_push(fake.ring);
 }
@@ -174,6 +177,111 @@ static void a_failed_flush_is_an_error_and_never_unsupported(void **state)
 		complete_all(rcs[i]);
 		guest_expect(i, BLKIF_OP_FLUSH_DISKCACHE, BLKIF_RSP_ERROR);
 	}
+}
+
+/* H21 */
+static void nothing_is_executed_beside_a_barrier(void **state)
+{
+	(void)state;
+	fake_start(0, 0, 1);
+	fake.gated = true;
+	guest_put(BLKIF_OP_WRITE, 8, 1, 1);
+	guest_put(BLKIF_OP_READ, 80, 1, 2);
+	guest_put(BLKIF_OP_WRITE_BARRIER, 16, 2, 3);
+	guest_put(BLKIF_OP_READ, 8, 1, 5);
+	guest_put(BLKIF_OP_WRITE_BARRIER, 0, 0, 6);
+	guest_put(BLKIF_OP_WRITE_BARRIER, 24, 1, 7);
+	guest_push();
+	while (ring_run(fake.ring))
+		;
+	assert_int_equal(fake.got_count, 2); /* what came before it */
+	complete_all(0);
+	guest_expect(1, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
+	guest_expect(2, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+	while (ring_run(fake.ring))
+		;
+	assert_int_equal(fake.got_count, 1);
+	assert_int_equal(fake.got[0]->op, REQUEST_WRITE);
+	assert_true(fake.got[0]->barrier && fake.got[0]->preflush);
+	assert_int_equal(fake.got[0]->sectors, 16);
+	assert_memory_equal(fake.got[0]->data, guest_page(3), 2 * PAGE);
+	complete_all(0);
+	guest_expect(3, BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_OKAY);
+	while (ring_run(fake.ring))
+		;
+	assert_int_equal(fake.got_count, 1);
+	complete_all(0);
+	guest_expect(5, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+	while (ring_run(fake.ring))
+		;
+	assert_int_equal(fake.got_count, 1); /* an empty one */
+	assert_int_equal(fake.got[0]->op, REQUEST_FLUSH);
+	assert_true(fake.got[0]->barrier);
+	complete_all(-EIO);
+	guest_expect(6, BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_ERROR); /* never EOPNOTSUPP: it would not be asked for again */
+	while (ring_run(fake.ring))
+		;
+	assert_int_equal(fake.got_count, 1);
+	complete_all(0);
+	guest_expect(7, BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_OKAY);
+}
+
+/* It is answered with an error when it is its turn, and keeps nobody waiting then. */
+static void a_bad_barrier_is_no_barrier(void **state)
+{
+	(void)state;
+	fake_start(0, 0, 1);
+	fake.gated = true;
+	guest_put(BLKIF_OP_WRITE, 8, 1, 1);
+	guest_put(BLKIF_OP_WRITE_BARRIER, 16, 1, 2);
+	guest_push();
+	while (ring_run(fake.ring))
+		;
+	assert_int_equal(fake.got_count, 1);
+	fake.dead_ref = DATA_REF + 2; /* the first one's data go away while it waits */
+	complete_all(0);
+	guest_expect(1, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
+	while (ring_run(fake.ring))
+		;
+	guest_expect(2, BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_ERROR);
+	assert_null(fake.gate.waits);
+	guest_put(BLKIF_OP_WRITE_BARRIER, 16, 12, 3);
+	guest_put(BLKIF_OP_WRITE, 24, 1, 4);
+	guest_push();
+	while (ring_run(fake.ring))
+		;
+	guest_expect(3, BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_ERROR);
+	assert_int_equal(fake.got_count, 1);
+	complete_all(0);
+	guest_expect(4, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
+}
+
+/* Whatever waits behind it, no data are copied in vain. */
+static void a_barrier_that_waits_costs_no_copies(void **state)
+{
+	unsigned int i, copies;
+
+	(void)state;
+	fake_start(0, 0, 1);
+	fake.gated = true;
+	guest_put(BLKIF_OP_WRITE, 8, 1, 1);
+	guest_put(BLKIF_OP_WRITE_BARRIER, 16, 1, 2);
+	for (i = 0; i < 20; i++)
+		guest_put(BLKIF_OP_WRITE, 80 + 8 * i, 1, 10 + i);
+	guest_push();
+	ring_run(fake.ring);
+	copies = fake.copies;
+	for (i = 0; i < 10; i++)
+		assert_false(ring_run(fake.ring));
+	assert_int_equal(fake.copies, copies);
+	assert_true(copies <= 2);
+	complete_all(0);
+	assert_true(ring_run(fake.ring));
+	assert_int_equal(fake.copies, copies + 1);
+	complete_all(0);
+	assert_true(ring_run(fake.ring));
+	assert_int_equal(fake.got_count, 20);
+	complete_all(0);
 }
 
 static void requests_are_submitted_in_ring_order(void **state)
@@ -574,6 +682,9 @@ static int all_tests(const char *name)
 		T(a_discard_takes_no_buffer_however_long_it_is),
 		T(flushes_take_no_buffer_or_carry_data),
 		T(a_failed_flush_is_an_error_and_never_unsupported),
+		T(nothing_is_executed_beside_a_barrier),
+		T(a_bad_barrier_is_no_barrier),
+		T(a_barrier_that_waits_costs_no_copies),
 		T(requests_are_submitted_in_ring_order),
 		T(one_wake_up_is_one_batch_of_copies_and_one_notification),
 		T(indirect_requests_need_two_batches_for_all_of_them),

@@ -62,7 +62,8 @@ static const char usage_text[] =
 "  set KEY VALUE             size (sectors, 0: any), range FIRST:SECTORS, sequential 0|1,\n"
 "                            offset 0..7 (sectors; data begin there in their first page),\n"
 "                            flush N (one of N operations of a mixed load), flush-after N (writes, where a load only\n"
-"                            writes), depth N (so many at once, of --depth)\n"
+"                            writes), depth N (so many at once, of --depth),\n"
+"                            barrier N (one of N writes is one)\n"
 "  close, connect, reconnect through the states of the frontend\n"
 "  hostile NAME|list         what a hostile guest does\n"
 "  script FILE               commands from a file, one a line, until one is not ok\n"
@@ -181,6 +182,8 @@ static int command_set(struct guest *g, const char *key, const char *value)
 		l->flush_every = (unsigned)atoi(value);
 	} else if (!strcmp(key, "flush-after")) {
 		l->flush_after = (unsigned)atoi(value);
+	} else if (!strcmp(key, "barrier")) {
+		l->barrier_every = (unsigned)atoi(value);
 	} else {
 		return -EINVAL;
 	}

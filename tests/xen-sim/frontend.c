@@ -259,6 +259,7 @@ int fe_read_features(struct frontend *fe)
 	fe->sector_size = (uint32_t)be_read_int(fe, "sector-size", 0);
 	fe->info = (uint32_t)be_read_int(fe, "info", -1);
 	fe->flush = be_read_int(fe, "feature-flush-cache", 0) == 1;
+	fe->barrier = be_read_int(fe, "feature-barrier", 0) == 1;
 	fe->max_indirect = (uint32_t)be_read_int(fe, "feature-max-indirect-segments", 0);
 	if (fe->cfg.no_indirect)
 		fe->max_indirect = 0;
@@ -531,6 +532,18 @@ static bool raw_response(struct frontend *fe, const struct blkif_response *rsp)
 	return true;
 }
 
+/* All that was asked before a barrier is answered before it, all that was asked after it is answered after it. Ids grow. */
+static void check_barriers(struct frontend *fe, const struct request *r)
+{
+	for (unsigned i = 0; i < fe->cfg.depth; i++) {
+		const struct request *o = &fe->req[i];
+
+		if (o != r && o->busy && o->id < r->id && (o->op == BLKIF_OP_WRITE_BARRIER || r->op == BLKIF_OP_WRITE_BARRIER))
+			fe_violation(fe, "response to id %#llx (operation %u) before that to id %#llx (operation %u)",
+				     (unsigned long long)r->id, r->op, (unsigned long long)o->id, o->op);
+	}
+}
+
 static void handle_response(struct frontend *fe, const struct blkif_response *rsp)
 {
 	struct request *r = &fe->req[(rsp->id & 1023) % fe->cfg.depth];
@@ -547,6 +560,7 @@ static void handle_response(struct frontend *fe, const struct blkif_response *rs
 	if (rsp->status > 0 || rsp->status < BLKIF_RSP_EOPNOTSUPP)
 		fe_violation(fe, "response to id %#llx has status %d", (unsigned long long)rsp->id,
 			     rsp->status);
+	check_barriers(fe, r);
 	end_grants(fe, r);
 	r->status = rsp->status;
 	r->busy = false;

@@ -4,7 +4,7 @@
  *
  * It judges the backend as Linux' xen-blkfront does, and more strictly: an answer with an unknown id or
  * another operation, two answers to one request, an answer while a grant of the request is still in use, more
- * answers than requests, are violations; they are counted and the first is kept in words.
+ * answers than requests, an answer that a barrier should have come before or after, are violations; they are counted and the first is kept in words.
  */
 #ifndef TESTS_XEN_SIM_FRONTEND_H
 #define TESTS_XEN_SIM_FRONTEND_H
@@ -84,7 +84,7 @@ struct frontend {
 
 	uint64_t sectors;
 	uint32_t sector_size, info, max_indirect;
-	bool flush;
+	bool flush, barrier;
 
 	struct request *req;
 	unsigned in_flight, most;	/* of cfg.depth, so many are used */

@@ -79,12 +79,13 @@ starts_once_more() { # DOMID
 @test "P4 nodes that are missing or nonsense: H16" { attack 24 H16; }
 @test "P4 impossible sizes of the ring: H17" { attack 25 H17; }
 @test "P4 bad indirect requests: H19" { attack 26 H19; }
+@test "P4 bad barriers, and such as change while they wait: H21" { attack 28 H21; }
 @test "P4 operations that are not offered: ops" { attack 27 ops; }
 
 # Its slots are of another size, and have their fields elsewhere.
 @test "P4 the attacks on slots and segments, by a guest of x86_32" {
 	local domid=40 name
-	for name in "H1 over" H2 H3 H4 H5 H6 H7 H13 H19 ops; do
+	for name in "H1 over" H2 H3 H4 H5 H6 H7 H13 H19 H21 ops; do
 		ATTACKER="--protocol x86_32-abi" attack $((domid++)) "$name"
 	done
 }

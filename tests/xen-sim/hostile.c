@@ -165,10 +165,10 @@ static void *flip(void *arg)
 }
 
 /*
- * While these bytes change all the time, the request must be answered once; what it then does is not
+ * While these bytes change all the time, the request must be answered once, as the n - 1 before it; what it then does is not
  * foreseen.
  */
-static void one_while_flipping(struct attack *a, struct blkif_request q, size_t from, size_t len)
+static void one_while_flipping(struct attack *a, struct blkif_request q, size_t from, size_t len, unsigned n)
 {
 	struct flipper f = { .len = len };
 	unsigned seen = a->fe->raw_count;
@@ -178,7 +178,7 @@ static void one_while_flipping(struct attack *a, struct blkif_request q, size_t 
 	fe_raw_put(a->fe, &q);
 	pthread_create(&t, NULL, flip, &f);
 	fe_push(a->fe);
-	verdict(a, wait_answers(a, seen, 1, ANSWER_MS), "a slot that changes: no answer (backend state %d)",
+	verdict(a, wait_answers(a, seen, n, ANSWER_MS), "a slot that changes: no answer (backend state %d)",
 		a->fe->be_state);
 	f.stop = true;
 	pthread_join(t, NULL);
@@ -196,9 +196,9 @@ static void slot_flipping(struct attack *a)
 
 		q.nr_segments = 11;
 		if (i % 2)
-			one_while_flipping(a, q, 1, 1);
+			one_while_flipping(a, q, 1, 1, 1);
 		else
-			one_while_flipping(a, q, 16, 8 + 11 * sizeof(struct blkif_request_segment));
+			one_while_flipping(a, q, 16, 8 + 11 * sizeof(struct blkif_request_segment), 1);
 	}
 }
 
@@ -380,6 +380,45 @@ static void data_in_flight(struct attack *a)
 	pthread_join(t, NULL);
 }
 
+/* H21: barriers as no kernel sends them: on data that cannot be, many in a row, and with a slot that changes while it waits its turn. */
+static void barriers(struct attack *a)
+{
+	unsigned seen = a->fe->raw_count, good = 0;
+	struct blkif_request q = good_request(a, BLKIF_OP_WRITE_BARRIER);
+
+	q.nr_segments = 12;
+	one_request(a, q, BLKIF_RSP_ERROR, "a barrier of 12 segments");
+	q = good_request(a, BLKIF_OP_WRITE_BARRIER);
+	q.sector_number = UINT64_MAX;
+	one_request(a, q, BLKIF_RSP_ERROR, "a barrier beyond the end");
+	q = good_request(a, BLKIF_OP_WRITE_BARRIER);
+	q.seg[0].gref = UINT32_MAX;
+	one_request(a, q, BLKIF_RSP_ERROR, "a barrier whose data cannot be copied");
+	one_indirect(a, good_indirect(a, BLKIF_OP_WRITE_BARRIER), BLKIF_RSP_ERROR, "an indirect barrier");
+	q = good_request(a, BLKIF_OP_WRITE_BARRIER);
+	q.nr_segments = 0;
+	one_request(a, q, BLKIF_RSP_OKAY, "an empty barrier");
+	seen = a->fe->raw_count;
+	for (unsigned i = 0; i < 16; i++) {
+		q = good_request(a, i % 4 ? BLKIF_OP_WRITE_BARRIER : BLKIF_OP_WRITE);
+		q.nr_segments = i % 4 == 1 ? 12 : 1;
+		fe_raw_put(a->fe, &q);
+	}
+	fe_push(a->fe);
+	wait_answers(a, seen, 16, ANSWER_MS);
+	for (unsigned i = seen; i < a->fe->raw_count; i++)
+		good += a->fe->raw_rsp[i % RAW_MAX].status == BLKIF_RSP_OKAY;
+	verdict(a, a->fe->raw_count - seen == 16 && good == 12, "16 barriers and writes, 4 of them bad: %u answers, %u good",
+		a->fe->raw_count - seen, good);
+	for (int i = 0; i < 50 && a->fe->connected; i++) {
+		q = good_request(a, BLKIF_OP_READ);
+		fe_raw_put(a->fe, &q);
+		q = good_request(a, BLKIF_OP_WRITE_BARRIER);
+		q.nr_segments = 0;
+		one_while_flipping(a, q, 0, 2, 2);
+	}
+}
+
 /* H13: grants that are wrong, of somebody else, for reading only, revoked. */
 static void bad_grants(struct attack *a)
 {
@@ -508,7 +547,7 @@ static void bad_indirect(struct attack *a)
 /* Operations that are not offered. */
 static void unknown_operations(struct attack *a)
 {
-	static const uint8_t ops[] = { 2, 4, 5, 7, 8, 99, 128, 255 };
+	static const uint8_t ops[] = { 4, 5, 7, 8, 99, 128, 255 };
 
 	for (unsigned i = 0; i < sizeof(ops); i++) {
 		struct blkif_request q = good_request(a, ops[i]);
@@ -530,7 +569,8 @@ static const struct {
 	{ "H9", xenstore_storm },   { "H10", state_toggling },
 	{ "H11", data_in_flight },  { "H13", bad_grants },
 	{ "H16", bad_node_values }, { "H17", bad_ring_orders },
-	{ "H19", bad_indirect },    { "ops", unknown_operations },
+	{ "H19", bad_indirect },    { "H21", barriers },
+	{ "ops", unknown_operations },
 };
 
 static char *list(void)

@@ -75,6 +75,7 @@ static void write_completed(struct load *l, struct request *r)
 		if (l->model.floor[r->sector + i] < r->oldest_seq)
 			l->model.floor[r->sector + i] = (uint32_t)r->oldest_seq;
 	l->res.writes++;
+	l->res.barriers += r->op == BLKIF_OP_WRITE_BARRIER;
 }
 
 static void completed(void *ctx, struct request *r)
@@ -93,7 +94,7 @@ static void completed(void *ctx, struct request *r)
 		complain(l, r, r->sector, r->status == BLKIF_RSP_EOPNOTSUPP ? "not supported" : "I/O error");
 	} else if (r->op == BLKIF_OP_READ) {
 		read_completed(l, r);
-	} else if (r->op == BLKIF_OP_WRITE) {
+	} else if (r->sectors) {
 		write_completed(l, r);
 	} else {
 		l->res.flushes++;
@@ -171,14 +172,15 @@ static void fill(const struct load *l, struct request *r, uint64_t sector, uint3
 		sector_fill(data + i * SECTOR, l->model.h->seed, sector + i, r->seq);
 }
 
-static void issue_write(struct load *l, struct request *r, uint64_t sector, uint32_t sectors)
+/* A barrier is executed after all that it overlaps. */
+static void issue_write(struct load *l, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors)
 {
 	uint64_t seq = ++l->model.h->next_seq, oldest = seq;
 
 	for (unsigned i = 0; i < l->fe->cfg.depth; i++) {
 		struct request *o = &l->fe->req[i];
 
-		if (o->busy && o->op == BLKIF_OP_WRITE && o->sector < sector + sectors &&
+		if (op == BLKIF_OP_WRITE && o->busy && o->op != BLKIF_OP_READ && o->sector < sector + sectors &&
 		    sector < o->sector + o->sectors && o->seq < oldest)
 			oldest = o->seq;
 	}
@@ -187,7 +189,7 @@ static void issue_write(struct load *l, struct request *r, uint64_t sector, uint
 	fill(l, r, sector, sectors);
 	for (uint32_t i = 0; i < sectors; i++)
 		l->model.hi[sector + i] = (uint32_t)seq;
-	fe_request_put(l->fe, r, BLKIF_OP_WRITE, sector, sectors);
+	fe_request_put(l->fe, r, op, sector, sectors);
 }
 
 static void issue_read(struct load *l, struct request *r, uint64_t sector, uint32_t sectors)
@@ -224,6 +226,17 @@ static void choose(struct load *l, uint64_t *sector, uint32_t *sectors)
 	}
 }
 
+/* Some have no data. */
+static void issue_barrier(struct load *l, struct request *r, uint64_t sector, uint32_t sectors)
+{
+	const uint32_t most = (BLKIF_MAX_SEGMENTS_PER_REQUEST - 1) * SECTORS_PER_PAGE;
+
+	if (rnd(l) % 4 == 0)
+		fe_request_put(l->fe, r, BLKIF_OP_WRITE_BARRIER, 0, 0);
+	else
+		issue_write(l, r, BLKIF_OP_WRITE_BARRIER, sector, sectors < most ? sectors : most);
+}
+
 static void issue_one(struct load *l, struct request *r)
 {
 	uint64_t sector;
@@ -237,8 +250,10 @@ static void issue_one(struct load *l, struct request *r)
 		return;
 	}
 	choose(l, &sector, &sectors);
-	if (write)
-		issue_write(l, r, sector, sectors);
+	if (write && l->barrier_every && l->fe->barrier && rnd(l) % l->barrier_every == 0)
+		issue_barrier(l, r, sector, sectors);
+	else if (write)
+		issue_write(l, r, BLKIF_OP_WRITE, sector, sectors);
 	else
 		issue_read(l, r, sector, sectors);
 	if (l->job == JOB_VERIFY && l->next >= l->first + l->sectors)
@@ -254,7 +269,7 @@ void load_reissue(struct load *l, const struct request *old)
 	r->seq = old->seq;
 	r->oldest_seq = old->oldest_seq;
 	memcpy(r->floor, old->floor, old->sectors * sizeof(uint32_t));
-	if (old->op == BLKIF_OP_WRITE)
+	if (old->op != BLKIF_OP_READ)
 		fill(l, r, old->sector, old->sectors);
 	else
 		memset(fe_request_data(l->fe, r), 0xa5, (size_t)old->sectors * SECTOR);
@@ -310,12 +325,13 @@ char *load_json(const struct load *l, const char *what)
 	if (fe->in_flight && now - l->progress_ns > gap)
 		gap = now - l->progress_ns;
 	out = fmt("{\"ok\":%s,\"command\":%s,\"ops\":%llu,\"reads\":%llu,\"writes\":%llu,\"flushes\":%llu,"
-		  "\"errors\":%llu,\"unsupported\":%llu,\"mismatches\":%llu,\"violations\":%llu,\"in_"
+		  "\"barriers\":%llu,\"errors\":%llu,\"unsupported\":%llu,\"mismatches\":%llu,\"violations\":%llu,\"in_"
 		  "flight\":%u,"
 		  "\"longest_gap_ms\":%.3f,\"elapsed_ms\":%.3f,\"cpu_ms\":%.3f,\"p50_us\":%llu,\"p99_us\":%llu,\"max_us\":%lld,\"connected\":%s,"
 		  "\"backend_state\":%d,\"sectors\":%llu,\"message\":%s}",
 		  load_ok(l) ? "true" : "false", cmd, (unsigned long long)(r->reads + r->writes + r->flushes),
 		  (unsigned long long)r->reads, (unsigned long long)r->writes, (unsigned long long)r->flushes,
+		  (unsigned long long)r->barriers,
 		  (unsigned long long)r->errors, (unsigned long long)r->unsupported,
 		  (unsigned long long)r->mismatches, (unsigned long long)fe->violations, fe->in_flight,
 		  (double)gap / 1e6, (double)((fe->in_flight ? now : l->progress_ns) - r->started_ns) / 1e6,

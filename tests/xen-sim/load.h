@@ -20,7 +20,7 @@ struct latencies {
 };
 
 struct results {
-	uint64_t reads, writes, flushes, errors, unsupported, mismatches;
+	uint64_t reads, writes, flushes, barriers, errors, unsupported, mismatches;
 	int64_t longest_gap_ns;
 	int64_t started_ns, cpu_ns;	/* cpu: of this process, when it started */
 	struct latencies lat;
@@ -33,6 +33,7 @@ struct load {
 	uint32_t size, max_size;	/* of a request in sectors; size 0: any up to max_size */
 	unsigned flush_every;		/* in mixed load, 0: never */
 	unsigned flush_after;		/* so many writes of a load that only writes, 0: never */
+	unsigned barrier_every;		/* of the writes, 0: none is a barrier */
 	bool sequential;
 	bool paused; /* from a suspension to the first answer after it, which ends one gap */
 	uint64_t random, next;		/* next: of a sequential pass */
