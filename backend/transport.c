@@ -178,9 +178,10 @@ static int room(void *ctx, const struct packet *p, struct request **out, char *w
 void transport_put_request(struct transport *t, struct request *req)
 {
 	assert(req >= t->requests && req < t->requests + t->requests_size && t->frees < t->requests_size);
-	if (req->data)
+	if (req->data) { /* neither FLUSH nor DISCARD has taken any */
 		pool_put(t->pool, req->data);
-	t->taken_bytes -= (size_t)req->sectors * SECTOR_SIZE;
+		t->taken_bytes -= (size_t)req->sectors * SECTOR_SIZE;
+	}
 	req->data = NULL;
 	t->free[t->frees++] = req->tag;
 	t->resume = t->live && t->live->stream.held;

@@ -554,6 +554,28 @@ static void more_requests_than_the_window_close_the_connection(void **state)
 	close(r.fd);
 }
 
+static void a_discard_takes_no_buffer_and_gives_none_back(void **state)
+{
+	struct packet p = { .type = PACKET_DISCARD, .discard = { .id = 1, .sectors = DISCARD_SECTORS_MAX } };
+	struct raw r;
+
+	(void)state;
+	node_start(&world.a);
+	raw_authenticate(&r);
+	raw_send(&r, &p);
+	run_until(world.a.nkept == 1);
+	assert_int_equal(world.a.kept[0]->op, REQUEST_DISCARD);
+	assert_int_equal(world.a.kept[0]->sectors, DISCARD_SECTORS_MAX);
+	assert_null(world.a.kept[0]->data);
+	put_oldest(&world.a);
+	p = data_packet(2, 0, 2048);
+	raw_send(&r, &p);
+	raw_bytes(&r, payload, sizeof(payload));
+	run_until(world.a.nkept == 1 || world.a.disconnected);
+	assert_int_equal(world.a.disconnected, 0);
+	close(r.fd);
+}
+
 static void more_bytes_than_the_pool_close_the_connection(void **state)
 {
 	struct packet p = data_packet(1, 0, 2048);
@@ -761,6 +783,7 @@ int main(void)
 		T(a_quiet_pair_stays_connected),
 		T(a_flood_of_pings_is_answered_but_not_stored),
 		T(more_requests_than_the_window_close_the_connection),
+		T(a_discard_takes_no_buffer_and_gives_none_back),
 		T(more_bytes_than_the_pool_close_the_connection),
 		T(a_fragmented_pool_delays_but_drops_nothing),
 		T(a_repeated_packet_closes_the_connection),
