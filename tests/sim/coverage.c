@@ -38,6 +38,8 @@ static uint64_t subject(const struct packet *p)
 		return p->read.sector;
 	case PACKET_CSUM:
 		return p->csum.sector;
+	case PACKET_DISCARD:
+		return p->discard.id;
 	case PACKET_FLUSH:
 		return p->ack.id;
 	case PACKET_BITMAP:
@@ -309,6 +311,8 @@ bool coverage_complete(const struct totals *t, const char *path)
 		return false;
 	}
 	lacking = missing_faults(t, f) + missing_packets(t, f) + missing_fencing(t, f) + missing_states(t, f);
+	lacking += t->discards_long ? 0 : missing(f, "a discard of several pieces");
+	lacking += t->discarding_older ? 0 : missing(f, "a discard beside a partner that knows no DISCARD");
 	fclose(f);
 	if (lacking)
 		printf("coverage: %u cells were never seen (or are impossible, and were), and %s does not list them\n", lacking, path);
@@ -419,6 +423,9 @@ void coverage_print(const struct totals *t)
 	printf("  resyncs begun %" PRIu64 ", sectors copied %" PRIu64 ", guests that went on alone %" PRIu64 ", timelines %" PRIu64
 	       ", of them given up %" PRIu64 ", log writes %" PRIu64 ", page writes %" PRIu64 "\n",
 	       t->resyncs, t->copied, t->alone, t->timelines, t->discarded, t->log_writes, t->page_writes);
+	printf("  schedules whose guests discard %" PRIu64 ", of them with nodes that know no DISCARD %" PRIu64 "; discards answered %" PRIu64
+	       ", of them of several pieces %" PRIu64 "\n",
+	       t->discarding, t->discarding_older, t->discards, t->discards_long);
 	printf("  disks that hung %" PRIu64 ", requests given up %" PRIu64 ", of them writes that landed late %" PRIu64
 	       ", metadata given up %" PRIu64 "\n",
 	       t->hangs, t->abandoned, t->late_writes, t->metadata_hung);

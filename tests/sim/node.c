@@ -387,7 +387,7 @@ void node_disk_done(struct node *n, struct request *req, int rc)
 	struct guest_op *g = (struct guest_op *)(void *)req;
 
 	sim_note(n->sim, n, "disk-done", req->sector, req->id, (uint64_t)-rc);
-	if (sim_is(n->sim, MUTANT_EARLY_COMPLETE) && !rc && !(req->flags & (REQUEST_FROM_PEER | REQUEST_COPY_OUT | REQUEST_COPY_IN)) && g->write &&
+	if (sim_is(n->sim, MUTANT_EARLY_COMPLETE) && !rc && !(req->flags & (REQUEST_FROM_PEER | REQUEST_PIECE | REQUEST_COPY_OUT | REQUEST_COPY_IN)) && g->write &&
 	    sim_chance(n->sim, 50)) {
 		oracle_completed(n, g, 0);
 		g->write = 0;
@@ -402,7 +402,12 @@ void node_disk_done(struct node *n, struct request *req, int rc)
 static bool needs_window(enum packet_type type)
 {
 	return type == PACKET_DATA || type == PACKET_READ || type == PACKET_FLUSH || type == PACKET_BITMAP ||
-	       type == PACKET_HOT || type == PACKET_ZEROES || type == PACKET_CSUM;
+	       type == PACKET_HOT || type == PACKET_ZEROES || type == PACKET_CSUM || type == PACKET_DISCARD;
+}
+
+static uint32_t charge(const struct request *req)
+{
+	return req->op == REQUEST_DISCARD ? 0 : req->sectors * SECTOR_SIZE;
 }
 
 static bool window_exceeded(struct node *n, uint32_t bytes)
@@ -411,7 +416,7 @@ static bool window_exceeded(struct node *n, uint32_t bytes)
 
 	for (unsigned int i = 0; i < SIM_PEER_SLOTS; i++) {
 		used += n->peer[i].used && n->peer[i].charged;
-		used_bytes += n->peer[i].used && n->peer[i].charged ? n->peer[i].req.sectors * SECTOR_SIZE : 0;
+		used_bytes += n->peer[i].used && n->peer[i].charged ? charge(&n->peer[i].req) : 0;
 	}
 	if (used <= n->cfg.window_requests && used_bytes <= n->cfg.window_bytes)
 		return false;
@@ -422,6 +427,12 @@ static bool window_exceeded(struct node *n, uint32_t bytes)
 	sim_violate(n->sim, ORACLE_CONTRACT, "node %d: the partner exceeds the window: %u requests, %u bytes", n->index, used,
 		    used_bytes);
 	return true;
+}
+
+/* The largest request of the partner's: a piece of a discard is as large as an extent. */
+static uint32_t room(const struct sim *s)
+{
+	return s->plan.discards && s->largest < SIM_EXTENT_SECTORS ? SIM_EXTENT_SECTORS : s->largest;
 }
 
 /* READ_DATA needs none: whoever sent READ has room for the answer. */
@@ -454,9 +465,9 @@ static struct peer_op *peer_request(struct node *n, const struct packet *p, cons
 	struct request req = { .op = REQUEST_READ };
 
 	wire_describe(p, &req);
-	if (!op || (needs_window(p->type) && window_exceeded(n, req.sectors * SECTOR_SIZE)))
+	if (!op || (needs_window(p->type) && window_exceeded(n, charge(&req))))
 		return NULL;
-	if (req.sectors > n->sim->largest || (p->payload && p->payload != req.sectors * SECTOR_SIZE)) {
+	if (req.sectors > room(n->sim) || (p->type != PACKET_DISCARD && p->type != PACKET_DATA && req.sectors > n->sim->largest) || (p->payload && p->payload != req.sectors * SECTOR_SIZE)) {
 		sim_violate(n->sim, ORACLE_CONTRACT, "node %d: %s of %u sectors with %u bytes", n->index, packet_name(p->type),
 			    req.sectors, p->payload);
 		return NULL;
@@ -466,8 +477,8 @@ static struct peer_op *peer_request(struct node *n, const struct packet *p, cons
 	op->req = req;
 	op->used = true;
 	op->charged = needs_window(p->type);
-	if (p->payload)
-		memcpy(op->data, payload, p->payload);
+	if (p->payload || req.op == REQUEST_DISCARD) /* whose bytes travel beside it (vnet.c) */
+		memcpy(op->data, payload, (size_t)req.sectors * SECTOR_SIZE);
 	return op;
 }
 
@@ -572,7 +583,9 @@ static void configure(struct node *n)
 			   .block_size = s->block * SECTOR_SIZE,
 			   .max_segments = 256,
 			   .ring_order = 4,
-			   .queues = 1 },
+			   .queues = 1,
+			   .discard = s->plan.discards && !s->plan.older,
+			   .discard_unit = s->plan.discards && !s->plan.older ? 12 : 0 },
 		.window_requests = (uint32_t)sim_between(s, 1, SIM_PEER_SLOTS),
 		.window_bytes = REQUEST_SECTORS_MAX * SECTOR_SIZE, /* wire.c refuses less */
 		.fencing = s->plan.fencing[n->index],
@@ -712,9 +725,9 @@ int node_init(struct sim *s, int index, const struct superblock *sb)
 	vdisk_init(&n->disk, n, s->volume, !s->plan.cache);
 	vmeta_init(&n->meta, n, sb);
 	for (unsigned int i = 0; i <= SIM_PEER_SLOTS; i++)
-		n->peer[i].data = sim_memory(s->largest, SECTOR_SIZE);
+		n->peer[i].data = sim_memory(room(s), SECTOR_SIZE);
 	for (unsigned int i = 0; i < SIM_GUEST_SLOTS; i++) {
-		n->guest.op[i].data = sim_memory(s->largest, SECTOR_SIZE);
+		n->guest.op[i].data = sim_memory(s->plan.discards ? SIM_DISCARD_SECTORS : s->largest, SECTOR_SIZE);
 		n->guest.op[i].snapshot = sim_memory(s->volume, sizeof(*n->guest.op[i].snapshot));
 	}
 	configure(n);

@@ -514,7 +514,7 @@ void oracle_completed(struct node *n, struct guest_op *op, int rc)
 		check_read(n, op);
 	if (op->req.op == REQUEST_FLUSH || op->req.preflush)
 		check_flushed(n, op);
-	if (op->req.op == REQUEST_WRITE && op->write)
+	if (changes(&op->req) && op->write)
 		check_written(n, op);
 }
 

@@ -72,6 +72,19 @@ static void draw_fencing(struct sim *s)
 	p->outages = p->fenced ? (unsigned int)sim_between_fencing(s, 1, 5) : 1;
 }
 
+static void draw_discards(struct sim *s)
+{
+	struct plan *p = &s->plan;
+
+	if (s->plain)
+		return;
+	p->discards = sim_chance_discards(s, 250) || sim_is(s, MUTANT_DISCARD_SKIPPED) || sim_is(s, MUTANT_DISCARD_PARTIAL) ||
+		      sim_is(s, MUTANT_DISCARD_LATE);
+	p->older = p->discards && sim_chance_discards(s, 150);
+	s->totals->discarding += p->discards;
+	s->totals->discarding_older += p->older;
+}
+
 /* A partner is fenced when it was away for seconds. */
 static void adapt_to_fencing(struct sim *s)
 {
@@ -124,6 +137,7 @@ void plan_make(struct sim *s)
 
 	*p = (struct plan){ .ending = kind < 60 ? END_QUIET : kind < 80 ? END_PRIMARY : END_BOTH };
 	p->hangs = sim_chance_apart(s, 300) || sim_is(s, MUTANT_HUNG_FORGOTTEN) || sim_is(s, MUTANT_HUNG_BUFFER);
+	draw_discards(s);
 	draw_fencing(s);
 	p->wfc_force = !p->hangs && sim_chance_apart(s, 100);
 	p->upgrades = s->seed % 8 == 5 || sim_is(s, MUTANT_RESTART_UNHEARD); /* drawn without a stream: other seeds' schedules stay what they are */
@@ -221,12 +235,14 @@ static void arm(struct sim *s)
 
 	p->ambush.armed = true;
 	p->ambush.point = sim_random(s, POINT_COUNT);
-	p->ambush.arg = p->ambush.point <= POINT_RECEIVED ? sim_between(s, PACKET_HELLO, PACKET_LAST)
+	p->ambush.arg = p->ambush.point <= POINT_RECEIVED ? sim_between(s, PACKET_HELLO, PACKET_LAST_DRAWN)
 							  : sim_random(s, 3);
 	if (p->ambush.point >= POINT_SUPERBLOCK && p->ambush.point <= POINT_SUPERBLOCK_DONE)
 		p->ambush.arg = 0;
 	if (p->ambush.point >= POINT_LOG)
 		p->ambush.arg = p->ambush.point == POINT_LOG || sim_chance(s, 700);
+	if (p->discards && p->ambush.point <= POINT_RECEIVED && sim_chance_discards(s, 200))
+		p->ambush.arg = PACKET_DISCARD;
 	p->ambush.skip = sim_random(s, 4);
 	p->ambush.action = sim_random(s, AMBUSH_COUNT);
 }
@@ -244,11 +260,13 @@ static void lie_in_wait(struct sim *s)
 {
 	struct plan *p = &s->plan;
 
-	p->prey.type = sim_chance(s, 700) ? rare[sim_random(s, sizeof(rare) / sizeof(*rare))] : sim_between(s, PACKET_HELLO, PACKET_LAST);
+	p->prey.type = sim_chance(s, 700) ? rare[sim_random(s, sizeof(rare) / sizeof(*rare))] : sim_between(s, PACKET_HELLO, PACKET_LAST_DRAWN);
 	if (p->virgin && p->same && sim_chance(s, 800))
 		p->prey.type = PACKET_CLEAR;
 	if (p->fenced && sim_chance_fencing(s, 300))
 		p->prey.type = sim_chance_fencing(s, 800) ? PACKET_LEAVING : PACKET_TAKEN;
+	if (p->discards && sim_chance_discards(s, 200))
+		p->prey.type = PACKET_DISCARD;
 	p->prey.cruelty = sim_between(s, CRUELTY_LOSE, CRUELTY_REPEAT);
 	p->prey.skip = p->prey.type == PACKET_CLEAR || (p->fenced && p->prey.type == PACKET_LEAVING) ? 0 : sim_random(s, 3);
 }

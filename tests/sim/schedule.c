@@ -454,6 +454,7 @@ void sim_schedule(struct sim *s, const struct schedule *what, struct totals *t)
 	random_seed(&s->core_random, ~what->seed);
 	random_seed(&s->apart, what->seed ^ 0xd15cull << 32);
 	random_seed(&s->fencing, what->seed ^ 0xfe39ull << 32);
+	random_seed(&s->discards, what->seed ^ 0xd15ca4dull << 32);
 	plan_make(s);
 	cost_start(s);
 	create_pair(s);

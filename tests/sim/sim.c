@@ -9,7 +9,7 @@
  * quiescent), or --seconds have passed; every 64th one twice, to see that it is reproducible.  --jobs processes share the seeds.
  * The last line says which seeds were run, so that a long run can be cut in pieces.  --complete: it fails if there is a packet or a
  * state that no schedule has been through, but for those that FILE lists.  A failure is shrunk (shrink.c); --skip leaves out what that search
- * found that could be left out.  --plain: none of them has fencing or on-no-data-accessible io-error, which draw from a stream of
+ * found that could be left out.  --plain: none of them has fencing, on-no-data-accessible io-error or discards, which draw from streams of
  * their own.  The exit code is 0 if no oracle objected, 1 if one did, 2 for a
  * usage error.  --self-test runs every mutant that DIR describes and succeeds if each is found by an oracle
  * that its file names.

@@ -48,7 +48,8 @@
 #define SIM_PEER_SLOTS 32u		/* the largest receive window, in requests */
 #define SIM_REQUEST_BLOCKS 8u		/* the largest request of a guest */
 #define SIM_COPY_SECTORS 16u		/* the largest copy of a resync */
-#define SIM_REQUEST_SECTORS 64u		/* the largest request of all */
+#define SIM_REQUEST_SECTORS 64u		/* the largest request of all but a discard */
+#define SIM_DISCARD_SECTORS 256u	/* the largest discard: several extents */
 #define SIM_VOLUME_MAX 1024u		/* sectors of the largest volume */
 #define SIM_PAGE_BLOCKS 64u		/* bits of a page of the bitmap */
 #define SIM_PAGES (SIM_VOLUME_MAX / BITMAP_BLOCK_SECTORS / SIM_PAGE_BLOCKS)
@@ -56,7 +57,8 @@
 #define SIM_TRACE 120u			/* lines that a violation shows */
 #define SIM_MS 1000ul			/* virtual time is in microseconds */
 #define SIM_SECOND 1000000ul
-#define PACKET_LAST PACKET_LEAVING
+#define PACKET_LAST PACKET_DISCARD
+#define PACKET_LAST_DRAWN PACKET_LEAVING	/* that every schedule may choose: DISCARD is chosen by what draws from s->discards */
 #define FENCING_COUNT (FENCING_RESOURCE_AND_STONITH + 1)
 #define FENCE_VERDICT_COUNT (FENCE_NOT_RUN + 1)
 
@@ -151,7 +153,10 @@ enum oracle {
 	X(OUTDATED_LOST,	"outdated-lost") \
 	X(STONITH_IGNORED,	"stonith-ignored") \
 	X(IO_ERROR_EARLY,	"io-error-early") \
-	X(IO_ERROR_IGNORED,	"io-error-ignored")
+	X(IO_ERROR_IGNORED,	"io-error-ignored") \
+	X(DISCARD_SKIPPED,	"discard-skipped") \
+	X(DISCARD_PARTIAL,	"discard-partial") \
+	X(DISCARD_LATE,		"discard-late")
 enum mutant {
 #define X(id, name) MUTANT_##id,
 	MUTANTS(X)
@@ -602,6 +607,7 @@ struct plan {
 	bool wfc_force;			/* on-wfc-timeout force-primary */
 	bool csums;			/* csums-alg on both nodes */
 	bool upgrades;			/* of the daemons that are stopped, some are replaced by another program */
+	bool discards, older;		/* guests discard; to nodes that know no DISCARD */
 	bool hangs;			/* disks hang in this schedule, and there may be a disk-timeout */
 	struct after_sb after_sb;
 	enum fencing fencing[SIM_NODES];
@@ -801,7 +807,7 @@ struct schedule {
 	uint64_t seed;
 	enum mutant mutant;
 	bool trace;			/* print every line as it comes */
-	bool plain;			/* neither fencing nor on-no-data-accessible io-error is drawn */
+	bool plain;			/* neither fencing nor on-no-data-accessible io-error nor discards are drawn */
 	const struct cuts *cuts;	/* NULL: nothing is left out */
 };
 void shrink(struct sim *s, const struct schedule *what, const char *program);
@@ -826,6 +832,8 @@ struct totals {
 	uint64_t twice[PACKET_LAST + 1], refused_twice[PACKET_LAST + 1], again[PACKET_LAST + 1];
 	uint64_t state[ROLE_COUNT][CONNECTION_STATE_COUNT][DISK_STATE_COUNT][DISK_STATE_COUNT];
 	uint64_t command[COMMAND_COUNT], command_done[COMMAND_COUNT];
+	/* schedules whose guests discard, of them those whose nodes know no DISCARD; discards answered, of them those of several pieces */
+	uint64_t discarding, discarding_older, discards, discards_long;
 	uint64_t hangs, abandoned, late_writes, metadata_hung;	/* disks that hung; requests given up, those of them that landed */
 	/* by policy: states entered, what fence-peer said; and what is counted once */
 	uint64_t fence[FENCING_COUNT][FENCE_STATE_COUNT], verdict[FENCING_COUNT][FENCE_VERDICT_COUNT];
@@ -847,6 +855,7 @@ struct sim {
 	struct random random, core_random, own_random;
 	struct random fencing;		/* likewise, for schedules with fencing or io-error */
 	struct random apart;		/* for what only schedules with disks that hang draw: the others are not changed by it */
+	struct random discards;		/* likewise, for schedules whose guests discard */
 	struct random *draw;		/* where sim_random() takes from: the first, or own_random */
 	const struct cuts *cuts;
 	uint64_t numbered[CUT_KINDS];	/* so far */
@@ -882,6 +891,8 @@ uint64_t sim_between_apart(struct sim *s, uint64_t low, uint64_t high);	/* from 
 bool sim_chance_apart(struct sim *s, unsigned int in1000);
 uint64_t sim_between_fencing(struct sim *s, uint64_t low, uint64_t high);	/* from s->fencing */
 bool sim_chance_fencing(struct sim *s, unsigned int in1000);
+uint64_t sim_between_discards(struct sim *s, uint64_t low, uint64_t high);	/* from s->discards */
+bool sim_chance_discards(struct sim *s, unsigned int in1000);
 struct event *sim_at(struct sim *s, uint64_t at, void (*run)(struct sim *, struct event *), struct node *n);
 struct event *sim_in(struct sim *s, uint64_t delay, void (*run)(struct sim *, struct event *),
 		     struct node *n);

@@ -114,6 +114,11 @@ static void store(struct vdisk *d, uint64_t sector, const uint8_t *data, const u
 		settle(d, sector, sectors);
 }
 
+static bool writes(const struct vdisk_op *o)
+{
+	return o->op == REQUEST_WRITE || o->op == REQUEST_DISCARD;
+}
+
 /* Some blocks of a write, each whole: what a failed or interrupted write leaves. */
 static void store_torn(struct vdisk *d, const struct vdisk_op *o)
 {
@@ -183,7 +188,7 @@ bool vdisk_abandon(struct vdisk *d, struct request *req)
 /* The guest's page, or a buffer that was freed too early, changes under a request: the copy must not (P3). */
 static void check_buffer(struct vdisk *d, const struct vdisk_op *o)
 {
-	if (o->op != REQUEST_WRITE || (o->orphan && !(o->abandoned && o->slot)) || o->fake || !d->node->up)
+	if ((o->op != REQUEST_WRITE && o->op != REQUEST_DISCARD) || (o->orphan && !(o->abandoned && o->slot)) || o->fake || !d->node->up)
 		return;
 	if (memcmp(o->req->data, o->data, (size_t)o->sectors * SECTOR_SIZE))
 		sim_violate(d->node->sim, ORACLE_ORDER,
@@ -203,7 +208,7 @@ static void take_effect(struct vdisk *d, struct vdisk_op *o)
 		if (o->submitted > d->flush_started)
 			d->flush_started = o->submitted;
 	}
-	if (o->op == REQUEST_WRITE) {
+	if (writes(o)) {
 		check_buffer(d, o);
 		truth_identify_all(d->node->sim, o->data, o->sector, o->sectors, ids);
 		if (o->copy && !o->orphan && !o->fake && o->sectors)
@@ -212,6 +217,8 @@ static void take_effect(struct vdisk *d, struct vdisk_op *o)
 		if (!o->orphan)
 			oracle_at_disk(d, o->sector, ids, o->sectors, o->copy);
 		store(d, o->sector, o->data, ids, o->sectors, (d->dsync || o->copy) && !sim_is(d->node->sim, MUTANT_NO_DSYNC));
+		if (o->op == REQUEST_DISCARD)
+			memset(d->allocated + o->sector, 0, o->sectors * sizeof(*d->allocated));
 	} else if (o->op == REQUEST_READ && (!o->orphan || (o->abandoned && d->node->up && sim_is(d->node->sim, MUTANT_HUNG_BUFFER)))) {
 		memcpy(o->req->data, d->cached + o->sector * SECTOR_SIZE, bytes);
 	}
@@ -256,7 +263,7 @@ static void effect_event(struct sim *s, struct event *e)
 	}
 	o->rc = fails(d, o);
 	if (o->rc) {
-		if (o->op == REQUEST_WRITE && o->rc != -ENOSPC)
+		if (writes(o) && o->rc != -ENOSPC)
 			store_torn(d, o);
 		sim_note(s, d->node, "disk-error", o->op, o->sector, o->sectors);
 	} else {
@@ -270,7 +277,7 @@ static void effect_event(struct sim *s, struct event *e)
 static void check_overlap(struct vdisk *d, const struct vdisk_op *o)
 {
 	for (const struct vdisk_op *i = d->ops; i; i = i->next) {
-		if (o->op != REQUEST_WRITE || i->op != REQUEST_WRITE || i->fake || o->fake)
+		if (!writes(o) || !writes(i) || i->fake || o->fake)
 			continue;
 		if (o->sector < i->sector + i->sectors && i->sector < o->sector + o->sectors)
 			sim_violate(d->node->sim, ORACLE_ORDER,
@@ -281,7 +288,7 @@ static void check_overlap(struct vdisk *d, const struct vdisk_op *o)
 
 static struct vdisk_op *new_op(struct vdisk *d, struct request *req)
 {
-	size_t bytes = req->op == REQUEST_WRITE ? (size_t)req->sectors * SECTOR_SIZE : 0;
+	size_t bytes = changes(req) ? (size_t)req->sectors * SECTOR_SIZE : 0;
 	struct vdisk_op *o = sim_memory(1, sizeof(*o) + bytes);
 
 	o->req = req;
@@ -314,7 +321,8 @@ static bool sane(struct vdisk *d, const struct request *req)
 {
 	if (req->op == REQUEST_FLUSH && !req->sectors)
 		return true;
-	if (req->op != REQUEST_FLUSH && req->sectors && req->sectors <= d->node->sim->largest &&
+	if (req->op != REQUEST_FLUSH && req->sectors &&
+	    (req->sectors <= d->node->sim->largest || (d->node->sim->plan.discards && changes(req) && req->sectors <= SIM_EXTENT_SECTORS)) &&
 	    req->sector % d->sectors + req->sectors <= d->sectors)
 		return true;
 	sim_violate(d->node->sim, ORACLE_CONTRACT,
@@ -348,6 +356,15 @@ static bool perverted(struct vdisk *d, struct vdisk_op *o)
 	return true;
 }
 
+/* What a device may do that promises nothing: it ignores a discard, or what of it is not one of its own units. */
+static void pervert_discard(struct sim *s, struct vdisk_op *o)
+{
+	if (sim_is(s, MUTANT_DISCARD_SKIPPED) && sim_chance(s, 300))
+		o->sectors = 0;
+	else if (sim_is(s, MUTANT_DISCARD_PARTIAL) && o->sectors > 8 + s->block)
+		o->sectors -= o->sectors % 8 ? o->sectors % 8 : s->block;
+}
+
 void vdisk_submit(struct vdisk *d, struct request *req)
 {
 	struct sim *s = d->node->sim;
@@ -356,6 +373,7 @@ void vdisk_submit(struct vdisk *d, struct request *req)
 	sim_note(s, d->node,
 		 req->op == REQUEST_READ    ? "disk-read"
 		 : req->op == REQUEST_WRITE ? "disk-write"
+		 : req->op == REQUEST_DISCARD ? "disk-discard"
 					    : "disk-flush",
 		 req->sector, req->sectors, req->id);
 	if (!sane(d, req))
@@ -366,7 +384,14 @@ void vdisk_submit(struct vdisk *d, struct request *req)
 	if (sim_is(s, MUTANT_ZEROES_SKIPPED) && o->copy && o->op == REQUEST_WRITE && !req->data[0] &&
 	    !memcmp(req->data, req->data + 1, (size_t)o->sectors * SECTOR_SIZE - 1))
 		o->sectors = 0; /* answered, and not written */
+	if (o->op == REQUEST_DISCARD && req->flags & REQUEST_FROM_PEER)
+		pervert_discard(s, o);
 	start(d, o, 1 + sim_random(s, d->latency));
+	if (sim_is(s, MUTANT_DISCARD_LATE) && o->op == REQUEST_DISCARD && sim_chance(s, 300)) {
+		o = new_op(d, req);
+		o->fake = true;
+		start(d, o, sim_between(s, 5, 200) * SIM_MS);
+	}
 	if (req->op == REQUEST_WRITE && ((sim_is(s, MUTANT_DOUBLE_APPLY) && req->flags & REQUEST_FROM_PEER && sim_chance(s, 50)) ||
 					 (sim_is(s, MUTANT_LATE_COPY) && o->copy))) {
 		o = new_op(d, req);
@@ -380,7 +405,7 @@ void vdisk_power_cut(struct vdisk *d)
 	struct sim *s = d->node->sim;
 
 	for (struct vdisk_op *o = d->ops; o; o = o->next)
-		if (o->op == REQUEST_WRITE && sim_chance(s, 700))
+		if (writes(o) && sim_chance(s, 700))
 			store_torn(d, o);
 	for (uint64_t i = 0; i < d->sectors; i += s->block) {
 		if (!d->dirty[i])

@@ -39,6 +39,17 @@ static struct guest_op *free_slot(struct guest *g)
 	return NULL;
 }
 
+/* A discard is a write like any other to truth.c: it has bytes of its own, which travel beside the core (vnet.c), so that one can be told
+ * from another. That they are zeroes is what disk.c sees to, and its test. */
+static void draw_discard(struct sim *s, struct image_request *r)
+{
+	uint64_t room = s->volume - r->sector, most = room < SIM_DISCARD_SECTORS ? room : SIM_DISCARD_SECTORS;
+
+	r->op = REQUEST_DISCARD;
+	if (sim_chance_discards(s, 300))
+		r->sectors = (uint32_t)(sim_between_discards(s, 1, most / s->block) * s->block);
+}
+
 static void draw(struct node *n, struct image_request *r)
 {
 	struct sim *s = n->sim;
@@ -54,6 +65,8 @@ static void draw(struct node *n, struct image_request *r)
 	r->preflush = r->op == REQUEST_WRITE && sim_chance(s, 60);
 	r->sector = sim_random(s, area - length + 1) * s->block;
 	r->sectors = (uint32_t)(length * s->block);
+	if (s->plan.discards && r->op == REQUEST_WRITE && !r->preflush && sim_chance_discards(s, 250))
+		draw_discard(s, r);
 }
 
 /* A request that a copy asks for again is a write of its own, with a number of its own. */
@@ -78,7 +91,7 @@ static void put(struct node *n, struct guest_op *op, const struct image_request 
 	/* The core sees no overlap; the disks take the sector modulo the volume. */
 	if (sim_is(s, MUTANT_SWAPPED_OVERLAP) && r->op != REQUEST_FLUSH)
 		op->req.sector += sim_between(s, 0, 7) * s->volume;
-	if (r->op == REQUEST_WRITE) {
+	if (changes(&op->req)) {
 		op->write = truth_write(s, op->sector, r->sectors);
 		truth_fill(op->data, op->write, op->sector, r->sectors);
 	}
@@ -86,6 +99,7 @@ static void put(struct node *n, struct guest_op *op, const struct image_request 
 	sim_note(s, n,
 		 r->op == REQUEST_READ	  ? "guest-read"
 		 : r->op == REQUEST_WRITE ? "guest-write"
+		 : r->op == REQUEST_DISCARD ? "guest-discard"
 					  : "guest-flush",
 		 op->sector, r->sectors, op->write);
 }
@@ -446,7 +460,7 @@ static struct guest_op *op_of(struct node *n, const struct request *req)
 
 void vguest_disk_failed(struct node *n, const struct request *req)
 {
-	struct guest_op *op = op_of(n, req);
+	struct guest_op *op = op_of(n, req->flags & REQUEST_PIECE ? req->whole : req);
 
 	if (!op)
 		return;
@@ -483,8 +497,10 @@ void vguest_completed(struct node *n, struct guest_op *op, int rc)
 	oracle_completed(n, op, rc);
 	memset(op->data, 0xda, op->req.sectors * SECTOR_SIZE);
 	op->consumed = false;
-	if (op->req.op == REQUEST_WRITE)
+	if (changes(&op->req))
 		cost_clean(s, op->sector, op->req.sectors);
+	s->totals->discards += op->req.op == REQUEST_DISCARD && !rc;
+	s->totals->discards_long += op->req.op == REQUEST_DISCARD && !rc && op->req.sectors > SIM_EXTENT_SECTORS;
 	g->inflight--;
 	s->guest_ops += !error;
 	if (g->attach != ATTACH_RELEASING && g->life == LIFE_SUSPENDED)

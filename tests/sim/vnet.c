@@ -138,9 +138,9 @@ static void depart_event(struct sim *s, struct event *e)
 		count(s, f->type, false);
 		return;
 	}
-	if (f->payload && memcmp(f->req->data, f->data, f->payload))
+	if (f->packet.payload && memcmp(f->req->data, f->data, f->payload))
 		sim_violate(s, ORACLE_ORDER, "node %d: a buffer changed before its DATA was sent", n->index);
-	if (f->payload && sim_is(s, MUTANT_CHANGED_PAGE) && sim_chance(s, 50))
+	if (f->packet.payload && sim_is(s, MUTANT_CHANGED_PAGE) && sim_chance(s, 50))
 		f->data[f->payload - 1] ^= 1;
 	e->p = NULL;
 	fly(s, c, n, f);
@@ -239,7 +239,8 @@ static bool carries_payload(enum packet_type type)
 static void depart(struct node *n, struct connection *c, const struct packet *p, struct request *req, enum cruelty cruelty)
 {
 	struct sim *s = n->sim;
-	uint32_t payload = p->payload;
+	/* of a discard the bytes that tell one from another (vguest.c), which no packet carries */
+	uint32_t payload = p->type == PACKET_DISCARD ? req->sectors * SECTOR_SIZE : p->payload;
 	struct flight *f = sim_memory(1, sizeof(*f) + payload);
 	struct event *e;
 
