@@ -51,7 +51,7 @@ static const char usage_text[] =
 "                            is every byte in a volume what the guest may see?\n"
 "\n"
 "Commands of a guest:\n"
-"  write N, read N, mixed N, flush [N], verify\n"
+"  write N, read N, mixed N, flush [N], discard [N], verify\n"
 "                            do it and answer with the results\n"
 "  start write|read|mixed    in the background\n"
 "  stop                      wait for what is under way, and answer with the results\n"
@@ -63,7 +63,9 @@ static const char usage_text[] =
 "                            offset 0..7 (sectors; data begin there in their first page),\n"
 "                            flush N (one of N operations of a mixed load), flush-after N (writes, where a load only\n"
 "                            writes), depth N (so many at once, of --depth),\n"
-"                            barrier N (one of N writes is one)\n"
+"                            barrier N (one of N writes is one), discard N (likewise, up to 10 MiB long)\n"
+"  raw-discard SECTOR:SECTORS:FLAG\n"
+"                            whatever it is; the answer has its status, which is 0, -1 or -2 (not supported)\n"
 "  close, connect, reconnect through the states of the frontend\n"
 "  hostile NAME|list         what a hostile guest does\n"
 "  script FILE               commands from a file, one a line, until one is not ok\n"
@@ -184,6 +186,8 @@ static int command_set(struct guest *g, const char *key, const char *value)
 		l->flush_after = (unsigned)atoi(value);
 	} else if (!strcmp(key, "barrier")) {
 		l->barrier_every = (unsigned)atoi(value);
+	} else if (!strcmp(key, "discard")) {
+		l->discard_every = (unsigned)atoi(value);
 	} else {
 		return -EINVAL;
 	}
@@ -215,7 +219,7 @@ static const struct {
 	enum job_kind job;
 } job_words[] = {
 	{ "write", JOB_WRITE }, { "read", JOB_READ }, { "mixed", JOB_MIXED }, { "verify", JOB_VERIFY },
-	{ "flush", JOB_FLUSH },
+	{ "flush", JOB_FLUSH }, { "discard", JOB_DISCARD },
 };
 
 static enum job_kind job_of_word(const char *word)
@@ -224,6 +228,33 @@ static enum job_kind job_of_word(const char *word)
 		if (!strcmp(word, job_words[i].word))
 			return job_words[i].job;
 	return JOB_NONE;
+}
+
+/* Past the model: it is for what must be refused, or changes nothing. */
+static char *raw_discard(struct guest *g, const char *arg)
+{
+	unsigned long long sector, sectors;
+	struct blkif_request slot = { 0 };
+	struct blkif_request_discard d;
+	unsigned int flag, seen = g->fe.raw_count;
+	int64_t end = now_ns() + 10000000000ll;
+	int status;
+
+	if (sscanf(arg, "%llu:%llu:%u", &sector, &sectors, &flag) != 3 || !g->fe.connected)
+		return simple_answer("raw-discard", -EINVAL);
+	d = (struct blkif_request_discard){ .operation = BLKIF_OP_DISCARD, .flag = (uint8_t)flag, .id = 0xd15ca4d0000003ff,
+					    .sector_number = sector, .nr_sectors = sectors };
+	memcpy(&slot, &d, sizeof(d));
+	g->fe.raw = true;
+	fe_raw_put(&g->fe, &slot);
+	fe_push(&g->fe);
+	while (g->fe.raw_count == seen && now_ns() < end && g->fe.connected)
+		fe_wait(&g->fe, -1, 50);
+	g->fe.raw = false;
+	if (g->fe.raw_count == seen)
+		return simple_answer("raw-discard", -ETIMEDOUT);
+	status = g->fe.raw_rsp[seen % RAW_MAX].status;
+	return fmt("{\"ok\":true,\"command\":\"raw-discard\",\"status\":%d}", status);
 }
 
 /* The gap to the next answer counts, wherever that comes from. */
@@ -280,6 +311,9 @@ static void run_idle(struct guest *g, int client, const char *verb, const char *
 		rc = command_connect(g);
 	} else if (!strcmp(verb, "reconnect")) {
 		rc = command_reconnect(g);
+	} else if (!strcmp(verb, "raw-discard")) {
+		answer_and_free(client, raw_discard(g, arg));
+		return;
 	} else if (!strcmp(verb, "hostile")) {
 		answer_and_free(client, hostile_run(&g->load, fmt("%s%s%s", arg, *arg2 ? " " : "", arg2)));
 		return;

@@ -3,7 +3,7 @@
  * Disks that fail: the part of libxen-standin.so that stands between a program and the kernel's io_uring. What
  * DRBDX_SIM_HOST/faults says, as long as it is there, happens to the I/O that is submitted from then on:
  *
- *	read|write|flush FILE [SECTOR SECTORS]
+ *	read|write|flush|discard FILE [SECTOR SECTORS]
  *
  * in each line: this kind of I/O on the file of that name (without its folder), everywhere or only where it touches
  * these sectors of 512 bytes, fails with an error. Nothing of it is read or written.
@@ -34,6 +34,8 @@ static const char *kind_of(const struct io_uring_sqe *sqe)
 		return "write";
 	case IORING_OP_FSYNC:
 		return "flush";
+	case IORING_OP_FALLOCATE:
+		return "discard";
 	default:
 		return NULL;
 	}
@@ -43,7 +45,7 @@ static bool hit(const char *line, const struct io_uring_sqe *sqe)
 {
 	const char *kind = kind_of(sqe), *name;
 	char want_kind[16], want_name[128], link[64], path[PATH_MAX];
-	unsigned long long first = 0, sectors = 0;
+	unsigned long long first = 0, sectors = 0, length;
 	ssize_t n;
 
 	if (!kind || sscanf(line, "%15s %127s %llu %llu", want_kind, want_name, &first, &sectors) < 2 ||
@@ -57,7 +59,8 @@ static bool hit(const char *line, const struct io_uring_sqe *sqe)
 	name = strrchr(path, '/');
 	if (!name || strcmp(name + 1, want_name))
 		return false;
-	return !sectors || (sqe->off < (first + sectors) * SECTOR && first * SECTOR < sqe->off + sqe->len);
+	length = sqe->opcode == IORING_OP_FALLOCATE ? sqe->addr : sqe->len;
+	return !sectors || (sqe->off < (first + sectors) * SECTOR && first * SECTOR < sqe->off + length);
 }
 
 /* An operation on no file fails, whatever it is. */

@@ -260,6 +260,7 @@ int fe_read_features(struct frontend *fe)
 	fe->info = (uint32_t)be_read_int(fe, "info", -1);
 	fe->flush = be_read_int(fe, "feature-flush-cache", 0) == 1;
 	fe->barrier = be_read_int(fe, "feature-barrier", 0) == 1;
+	fe->discard = be_read_int(fe, "feature-discard", 0) == 1;
 	fe->max_indirect = (uint32_t)be_read_int(fe, "feature-max-indirect-segments", 0);
 	if (fe->cfg.no_indirect)
 		fe->max_indirect = 0;
@@ -470,6 +471,17 @@ static void slot_direct(struct frontend *fe, struct request *r, struct blkif_req
 	grant_segments(fe, r, slot->seg);
 }
 
+static void slot_discard(struct frontend *fe, struct request *r, struct blkif_request *slot)
+{
+	struct blkif_request_discard *d = (struct blkif_request_discard *)slot;
+
+	d->operation = BLKIF_OP_DISCARD;
+	d->handle = (uint16_t)fe->cfg.devid;
+	d->id = r->id;
+	d->sector_number = r->sector;
+	d->nr_sectors = r->sectors;
+}
+
 void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors)
 {
 	struct blkif_request slot;
@@ -478,13 +490,15 @@ void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t
 	r->op = op;
 	r->sector = sector;
 	r->sectors = sectors;
-	r->nsegs = sectors ? (r->offset + sectors + SECTORS_PER_PAGE - 1) / SECTORS_PER_PAGE : 0;
+	r->nsegs = sectors && op != BLKIF_OP_DISCARD ? (r->offset + sectors + SECTORS_PER_PAGE - 1) / SECTORS_PER_PAGE : 0;
 	r->id = (fe->next_id++ << 10) | (uint64_t)(r - fe->req);
 	r->slot_op = r->nsegs > BLKIF_MAX_SEGMENTS_PER_REQUEST ? BLKIF_OP_INDIRECT : op;
 	r->issued_ns = now_ns();
 	memset(&slot, 0, sizeof(slot));
 	if (r->slot_op == BLKIF_OP_INDIRECT)
 		slot_indirect(fe, r, &slot);
+	else if (op == BLKIF_OP_DISCARD)
+		slot_discard(fe, r, &slot);
 	else
 		slot_direct(fe, r, &slot);
 	put_slot(fe, &slot);

@@ -84,7 +84,7 @@ struct frontend {
 
 	uint64_t sectors;
 	uint32_t sector_size, info, max_indirect;
-	bool flush, barrier;
+	bool flush, barrier, discard;
 
 	struct request *req;
 	unsigned in_flight, most;	/* of cfg.depth, so many are used */
@@ -112,7 +112,7 @@ void fe_violation(struct frontend *fe, const char *f, ...) __attribute__((format
 
 /* A request that is free and fits in depth and ring, or NULL. */
 struct request *fe_request_get(struct frontend *fe);
-/* Put it on the ring (not yet seen by the backend): op READ, WRITE, FLUSH; its data are in its pages. */
+/* Put it on the ring (not yet seen by the backend): op READ, WRITE, FLUSH, DISCARD; its data are in its pages. */
 void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors);
 /* The ring's slots, in the layout of the frontend's protocol: a slot, and where in it what is at `offset` in struct blkif_request is. */
 uint8_t *fe_slot(struct frontend *fe, RING_IDX index);

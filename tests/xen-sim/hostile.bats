@@ -80,6 +80,7 @@ starts_once_more() { # DOMID
 @test "P4 impossible sizes of the ring: H17" { attack 25 H17; }
 @test "P4 bad indirect requests: H19" { attack 26 H19; }
 @test "P4 bad barriers, and such as change while they wait: H21" { attack 28 H21; }
+@test "P4 impossible discards: H22" { attack 29 H22; }
 @test "P4 operations that are not offered: ops" { attack 27 ops; }
 
 # Its slots are of another size, and have their fields elsewhere.

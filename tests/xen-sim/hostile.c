@@ -544,6 +544,38 @@ static void bad_indirect(struct attack *a)
 	one_indirect(a, good_indirect(a, BLKIF_OP_READ), BLKIF_RSP_OKAY, "a good indirect read");
 }
 
+static void one_discard(struct attack *a, uint64_t sector, uint64_t sectors, uint8_t flag, int status, const char *what)
+{
+	struct blkif_request_discard d = { .operation = BLKIF_OP_DISCARD,
+					   .flag = flag,
+					   .id = RAW_ID | a->next_id++ << 16,
+					   .sector_number = sector,
+					   .nr_sectors = sectors,
+					   .handle = (uint16_t)a->fe->cfg.devid };
+	struct blkif_request slot;
+
+	memset(&slot, 0, sizeof(slot));
+	memcpy(&slot, &d, sizeof(d));
+	one(a, &slot, d.id, status, what);
+}
+
+static void bad_discards(struct attack *a)
+{
+	uint64_t end = a->fe->sectors;
+
+	one_discard(a, scratch(a), 0, 0, BLKIF_RSP_ERROR, "a discard of nothing");
+	one_discard(a, end, 8, 0, BLKIF_RSP_ERROR, "a discard beyond the end");
+	one_discard(a, end - 8, 16, 0, BLKIF_RSP_ERROR, "a discard over the end");
+	one_discard(a, scratch(a), UINT64_MAX, 0, BLKIF_RSP_ERROR, "a discard that wraps around");
+	one_discard(a, scratch(a), (1ull << 32) + 8, 0, BLKIF_RSP_ERROR, "a discard of 2^32 sectors and some");
+	one_discard(a, UINT64_MAX - 7, 16, 0, BLKIF_RSP_ERROR, "a discard from before the beginning");
+	if (!a->fe->discard)
+		return;
+	one_discard(a, end - 8, 8, 0, BLKIF_RSP_OKAY, "a discard up to the end");
+	one_discard(a, scratch(a), 8, BLKIF_DISCARD_SECURE, BLKIF_RSP_OKAY, "a secure discard, which was not offered");
+	one_discard(a, scratch(a), 8, 0xff, BLKIF_RSP_OKAY, "a discard with unknown flags");
+}
+
 /* Operations that are not offered. */
 static void unknown_operations(struct attack *a)
 {
@@ -570,6 +602,7 @@ static const struct {
 	{ "H11", data_in_flight },  { "H13", bad_grants },
 	{ "H16", bad_node_values }, { "H17", bad_ring_orders },
 	{ "H19", bad_indirect },    { "H21", barriers },
+	{ "H22", bad_discards },
 	{ "ops", unknown_operations },
 };
 

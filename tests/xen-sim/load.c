@@ -9,6 +9,8 @@
 #include "load.h"
 #include "toolstack.h"
 
+#define DISCARD_SECTORS 20480u /* the largest discard: over two boundaries of 4 MiB */
+
 static uint64_t rnd(struct load *l)
 {
 	l->random ^= l->random << 13;
@@ -47,7 +49,10 @@ static void complain(struct load *l, const struct request *r, uint64_t sector, c
 	if (l->message[0])
 		return;
 	snprintf(l->message, sizeof(l->message), "%s of sectors %llu+%u, sector %llu: %s",
-		 r->op == BLKIF_OP_READ ? "read" : r->op == BLKIF_OP_WRITE ? "write" : "flush",
+		 r->op == BLKIF_OP_READ	     ? "read"
+		 : r->op == BLKIF_OP_WRITE   ? "write"
+		 : r->op == BLKIF_OP_DISCARD ? "discard"
+					     : "flush",
 		 (unsigned long long)r->sector, r->sectors, (unsigned long long)sector, what);
 	fprintf(stderr, "blkfront-sim: %s\n", l->message);
 }
@@ -69,12 +74,17 @@ static void read_completed(struct load *l, struct request *r)
 	l->res.reads++;
 }
 
+static bool changes(const struct request *r)
+{
+	return r->op != BLKIF_OP_READ && r->sectors;
+}
+
 static void write_completed(struct load *l, struct request *r)
 {
 	for (uint32_t i = 0; i < r->sectors; i++)
 		if (l->model.floor[r->sector + i] < r->oldest_seq)
 			l->model.floor[r->sector + i] = (uint32_t)r->oldest_seq;
-	l->res.writes++;
+	*(r->op == BLKIF_OP_DISCARD ? &l->res.discards : &l->res.writes) += 1;
 	l->res.barriers += r->op == BLKIF_OP_WRITE_BARRIER;
 }
 
@@ -94,7 +104,7 @@ static void completed(void *ctx, struct request *r)
 		complain(l, r, r->sector, r->status == BLKIF_RSP_EOPNOTSUPP ? "not supported" : "I/O error");
 	} else if (r->op == BLKIF_OP_READ) {
 		read_completed(l, r);
-	} else if (r->sectors) {
+	} else if (changes(r)) {
 		write_completed(l, r);
 	} else {
 		l->res.flushes++;
@@ -173,22 +183,26 @@ static void fill(const struct load *l, struct request *r, uint64_t sector, uint3
 }
 
 /* A barrier is executed after all that it overlaps. */
-static void issue_write(struct load *l, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors)
+static void issue_change(struct load *l, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors)
 {
 	uint64_t seq = ++l->model.h->next_seq, oldest = seq;
 
 	for (unsigned i = 0; i < l->fe->cfg.depth; i++) {
 		struct request *o = &l->fe->req[i];
 
-		if (op == BLKIF_OP_WRITE && o->busy && o->op != BLKIF_OP_READ && o->sector < sector + sectors &&
+		if (op != BLKIF_OP_WRITE_BARRIER && o->busy && changes(o) && o->sector < sector + sectors &&
 		    sector < o->sector + o->sectors && o->seq < oldest)
 			oldest = o->seq;
 	}
 	r->seq = seq;
 	r->oldest_seq = oldest;
-	fill(l, r, sector, sectors);
-	for (uint32_t i = 0; i < sectors; i++)
+	if (op != BLKIF_OP_DISCARD)
+		fill(l, r, sector, sectors);
+	for (uint32_t i = 0; i < sectors; i++) {
 		l->model.hi[sector + i] = (uint32_t)seq;
+		if (op == BLKIF_OP_DISCARD)
+			l->model.discarded[sector + i] = (uint32_t)seq;
+	}
 	fe_request_put(l->fe, r, op, sector, sectors);
 }
 
@@ -200,10 +214,9 @@ static void issue_read(struct load *l, struct request *r, uint64_t sector, uint3
 }
 
 /* Where and how much, in multiples of the disk's sector size. */
-static void choose(struct load *l, uint64_t *sector, uint32_t *sectors)
+static void choose(struct load *l, uint32_t most, uint64_t *sector, uint32_t *sectors)
 {
 	uint32_t unit = l->fe->sector_size / SECTOR;
-	uint32_t most = l->max_size - l->fe->offset;
 	uint32_t n = l->size ? l->size : (uint32_t)(rnd(l) % most) + 1;
 	uint64_t end = l->first + l->sectors;
 
@@ -234,7 +247,14 @@ static void issue_barrier(struct load *l, struct request *r, uint64_t sector, ui
 	if (rnd(l) % 4 == 0)
 		fe_request_put(l->fe, r, BLKIF_OP_WRITE_BARRIER, 0, 0);
 	else
-		issue_write(l, r, BLKIF_OP_WRITE_BARRIER, sector, sectors < most ? sectors : most);
+		issue_change(l, r, BLKIF_OP_WRITE_BARRIER, sector, sectors < most ? sectors : most);
+}
+
+static uint32_t longest(struct load *l, bool discard)
+{
+	if (!discard)
+		return l->max_size - l->fe->offset;
+	return l->size || rnd(l) % 4 == 0 ? DISCARD_SECTORS : l->max_size;
 }
 
 static void issue_one(struct load *l, struct request *r)
@@ -242,6 +262,7 @@ static void issue_one(struct load *l, struct request *r)
 	uint64_t sector;
 	uint32_t sectors;
 	bool write = l->job == JOB_WRITE || (l->job == JOB_MIXED && rnd(l) % 2);
+	bool discard = l->job == JOB_DISCARD || (write && l->discard_every && l->fe->discard && rnd(l) % l->discard_every == 0);
 
 	l->issued++;
 	if (l->job == JOB_FLUSH || (l->job == JOB_WRITE && l->flush_after && l->issued % (l->flush_after + 1) == 0) ||
@@ -249,11 +270,13 @@ static void issue_one(struct load *l, struct request *r)
 		fe_request_put(l->fe, r, BLKIF_OP_FLUSH_DISKCACHE, 0, 0);
 		return;
 	}
-	choose(l, &sector, &sectors);
-	if (write && l->barrier_every && l->fe->barrier && rnd(l) % l->barrier_every == 0)
+	choose(l, longest(l, discard), &sector, &sectors);
+	if (discard)
+		issue_change(l, r, BLKIF_OP_DISCARD, sector, sectors);
+	else if (write && l->barrier_every && l->fe->barrier && rnd(l) % l->barrier_every == 0)
 		issue_barrier(l, r, sector, sectors);
 	else if (write)
-		issue_write(l, r, BLKIF_OP_WRITE, sector, sectors);
+		issue_change(l, r, BLKIF_OP_WRITE, sector, sectors);
 	else
 		issue_read(l, r, sector, sectors);
 	if (l->job == JOB_VERIFY && l->next >= l->first + l->sectors)
@@ -268,10 +291,11 @@ void load_reissue(struct load *l, const struct request *old)
 		abort();		/* they fitted on the ring that they come from */
 	r->seq = old->seq;
 	r->oldest_seq = old->oldest_seq;
-	memcpy(r->floor, old->floor, old->sectors * sizeof(uint32_t));
-	if (old->op != BLKIF_OP_READ)
+	if (old->op == BLKIF_OP_READ)
+		memcpy(r->floor, old->floor, old->sectors * sizeof(uint32_t));
+	if (changes(old) && old->op != BLKIF_OP_DISCARD)
 		fill(l, r, old->sector, old->sectors);
-	else
+	else if (old->op == BLKIF_OP_READ)
 		memset(fe_request_data(l->fe, r), 0xa5, (size_t)old->sectors * SECTOR);
 	fe_request_put(l->fe, r, old->op, old->sector, old->sectors);
 	r->issued_ns = old->issued_ns;
@@ -324,15 +348,14 @@ char *load_json(const struct load *l, const char *what)
 
 	if (fe->in_flight && now - l->progress_ns > gap)
 		gap = now - l->progress_ns;
-	out = fmt("{\"ok\":%s,\"command\":%s,\"ops\":%llu,\"reads\":%llu,\"writes\":%llu,\"flushes\":%llu,"
-		  "\"barriers\":%llu,\"errors\":%llu,\"unsupported\":%llu,\"mismatches\":%llu,\"violations\":%llu,\"in_"
+	out = fmt("{\"ok\":%s,\"command\":%s,\"ops\":%llu,\"reads\":%llu,\"writes\":%llu,\"flushes\":%llu,\"barriers\":%llu,\"discards\":%llu,"
+		  "\"errors\":%llu,\"unsupported\":%llu,\"mismatches\":%llu,\"violations\":%llu,\"in_"
 		  "flight\":%u,"
 		  "\"longest_gap_ms\":%.3f,\"elapsed_ms\":%.3f,\"cpu_ms\":%.3f,\"p50_us\":%llu,\"p99_us\":%llu,\"max_us\":%lld,\"connected\":%s,"
 		  "\"backend_state\":%d,\"sectors\":%llu,\"message\":%s}",
-		  load_ok(l) ? "true" : "false", cmd, (unsigned long long)(r->reads + r->writes + r->flushes),
+		  load_ok(l) ? "true" : "false", cmd, (unsigned long long)(r->reads + r->writes + r->flushes + r->discards),
 		  (unsigned long long)r->reads, (unsigned long long)r->writes, (unsigned long long)r->flushes,
-		  (unsigned long long)r->barriers,
-		  (unsigned long long)r->errors, (unsigned long long)r->unsupported,
+		  (unsigned long long)r->barriers, (unsigned long long)r->discards, (unsigned long long)r->errors, (unsigned long long)r->unsupported,
 		  (unsigned long long)r->mismatches, (unsigned long long)fe->violations, fe->in_flight,
 		  (double)gap / 1e6, (double)((fe->in_flight ? now : l->progress_ns) - r->started_ns) / 1e6,
 		  (double)(cpu_now_ns() - r->cpu_ns) / 1e6, (unsigned long long)latency_us(&r->lat, 0.5),

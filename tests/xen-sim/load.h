@@ -11,7 +11,7 @@
 	2048u /* sectors at the end of the disk that are left to attacks (hostile.h), and not in the model   \
 	       */
 
-enum job_kind { JOB_NONE, JOB_WRITE, JOB_READ, JOB_MIXED, JOB_VERIFY, JOB_FLUSH };
+enum job_kind { JOB_NONE, JOB_WRITE, JOB_READ, JOB_MIXED, JOB_VERIFY, JOB_FLUSH, JOB_DISCARD };
 
 /* Latencies in buckets of 1/16 of a power of two microseconds. */
 struct latencies {
@@ -20,7 +20,7 @@ struct latencies {
 };
 
 struct results {
-	uint64_t reads, writes, flushes, barriers, errors, unsupported, mismatches;
+	uint64_t reads, writes, flushes, barriers, discards, errors, unsupported, mismatches;
 	int64_t longest_gap_ns;
 	int64_t started_ns, cpu_ns;	/* cpu: of this process, when it started */
 	struct latencies lat;
@@ -34,6 +34,7 @@ struct load {
 	unsigned flush_every;		/* in mixed load, 0: never */
 	unsigned flush_after;		/* so many writes of a load that only writes, 0: never */
 	unsigned barrier_every;		/* of the writes, 0: none is a barrier */
+	unsigned discard_every;		/* instead of a write, where discards are offered; 0: never */
 	bool sequential;
 	bool paused; /* from a suspension to the first answer after it, which ends one gap */
 	uint64_t random, next;		/* next: of a sequential pass */

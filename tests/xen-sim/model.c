@@ -15,7 +15,7 @@
 
 static size_t model_size(uint64_t sectors)
 {
-	return sizeof(struct model_header) + sectors * 2 * sizeof(uint32_t);
+	return sizeof(struct model_header) + sectors * 3 * sizeof(uint32_t);
 }
 
 static void model_use(struct model *m, void *p, uint64_t sectors)
@@ -23,6 +23,7 @@ static void model_use(struct model *m, void *p, uint64_t sectors)
 	m->h = p;
 	m->floor = (uint32_t *)(m->h + 1);
 	m->hi = m->floor + sectors;
+	m->discarded = m->hi + sectors;
 }
 
 static int model_map(struct model *m, int fd, uint64_t sectors, uint64_t seed, bool fresh)
@@ -67,15 +68,16 @@ int model_open(struct model *m, const char *path, uint64_t sectors, uint64_t see
 	return rc == 0 && sectors > m->h->sectors ? model_grow(m, path, sectors) : rc;
 }
 
-/* The second array moves behind the longer first one. */
+/* Each array but the first moves behind the longer one before it, the last one first. */
 static void stretch(struct model *m, uint64_t old, uint64_t sectors)
 {
-	uint32_t *hi = m->floor + sectors;
+	for (int i = 2; i >= 0; i--) {
+		uint32_t *to = m->floor + i * sectors;
 
-	memmove(hi, m->floor + old, old * sizeof(*hi));
-	memset(m->floor + old, 0, (sectors - old) * sizeof(*hi));
-	memset(hi + old, 0, (sectors - old) * sizeof(*hi));
-	m->hi = hi;
+		memmove(to, m->floor + i * old, old * sizeof(*to));
+		memset(to + old, 0, (sectors - old) * sizeof(*to));
+	}
+	model_use(m, m->h, sectors);
 	m->h->sectors = sectors;
 }
 
@@ -132,9 +134,17 @@ int64_t sector_seq(const uint8_t *buf, uint64_t seed, uint64_t sector)
 	return memcmp(buf, want, SECTOR) ? -1 : (int64_t)w[3];
 }
 
-const char *model_check(const struct model *m, uint64_t sector, const uint8_t *buf, uint32_t floor)
+/* The number of the write, or of the newest discard, that this is from. */
+static int64_t seen(const struct model *m, uint64_t sector, const uint8_t *buf)
 {
 	int64_t seq = sector_seq(buf, m->h->seed, sector);
+
+	return seq ? seq : m->discarded[sector];
+}
+
+const char *model_check(const struct model *m, uint64_t sector, const uint8_t *buf, uint32_t floor)
+{
+	int64_t seq = seen(m, sector, buf);
 
 	if (seq < 0)
 		return "not what any write put there";
@@ -147,7 +157,7 @@ const char *model_check(const struct model *m, uint64_t sector, const uint8_t *b
 
 void model_settle(struct model *m, uint64_t sector, const uint8_t *buf)
 {
-	int64_t seq = sector_seq(buf, m->h->seed, sector);
+	int64_t seq = seen(m, sector, buf);
 
 	if (seq >= 0)
 		m->floor[sector] = m->hi[sector] = (uint32_t)seq;

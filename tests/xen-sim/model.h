@@ -8,6 +8,7 @@
  *  - a write that is acknowledged makes all older ones impossible, except those that were under way together
  * with it;
  *  - a write without an answer may be seen or not, until a later read has seen it or not (model_settle).
+ * A discard is a write of zeroes with a number of its own: the newest one is kept, for zeroes do not say which one they are from.
  * It can live in a file, so that another process, on another host, can verify what this one wrote.
  */
 #ifndef TESTS_XEN_SIM_MODEL_H
@@ -26,7 +27,7 @@ struct model_header {
 
 struct model {
 	struct model_header *h;
-	uint32_t *floor, *hi;		/* by sector */
+	uint32_t *floor, *hi, *discarded;	/* by sector */
 };
 
 /*

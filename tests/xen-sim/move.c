@@ -16,6 +16,11 @@ struct move_header {
 	char command[COMMAND_MAX];
 };
 
+static size_t floors(const struct request *r)
+{
+	return r->op == BLKIF_OP_READ ? r->sectors : 0;
+}
+
 /* Ids grow from request to request. */
 static int by_id(const void *a, const void *b)
 {
@@ -37,7 +42,7 @@ static bool write_requests(const struct frontend *fe, FILE *f)
 		qsort(list, n, sizeof(*list), by_id);
 	for (unsigned i = 0; ok && i < n; i++)
 		ok = fwrite(list[i], sizeof(*list[i]), 1, f) == 1 &&
-		     fwrite(list[i]->floor, sizeof(uint32_t), list[i]->sectors, f) == list[i]->sectors;
+		     fwrite(list[i]->floor, sizeof(uint32_t), floors(list[i]), f) == floors(list[i]);
 	free(list);
 	return ok;
 }
@@ -63,8 +68,8 @@ static bool read_request(struct request *r, FILE *f)
 {
 	if (fread(r, sizeof(*r), 1, f) != 1)
 		return false;
-	r->floor = calloc(r->sectors + 1, sizeof(uint32_t));
-	return r->floor && fread(r->floor, sizeof(uint32_t), r->sectors, f) == r->sectors;
+	r->floor = calloc(floors(r) + 1, sizeof(uint32_t));
+	return r->floor && fread(r->floor, sizeof(uint32_t), floors(r), f) == floors(r);
 }
 
 int move_read(struct move *m, const char *path)

@@ -168,8 +168,8 @@ cut_at() { # N PACKET
 link_is_cut() { link status | grep -q '"cut":\[true,true\]'; }
 disconnected() { says "$1" '.connection.state != "Connected"'; }
 
-# The disk of r0 on host N fails reads, writes or flushes: all, or those that touch these sectors.
-disk_fails() { # N read|write|flush [SECTOR SECTORS]
+# The disk of r0 on host N fails reads, writes, flushes or discards: all, or those that touch these sectors.
+disk_fails() { # N read|write|flush|discard [SECTOR SECTORS]
 	echo "$2 r0.img ${*:3}" >>"$T/host$1/faults"
 }
 disk_heals() { rm -f "$T/host$1/faults"; }
