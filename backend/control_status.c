@@ -136,14 +136,14 @@ json_t *control_status_add(json_t *document, const struct config_resource *cfg)
 	json_t *entry;
 
 	entry = json_pack("{s:o, s:o, s:b, s:o, s:n, s:n, s:{s:n, s:n, s:n, s:n, s:o, s:o, s:n}, s:{s:n, s:n, "
-			  "s:o, s:n, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n, s:n, s:n,"
+			  "s:o, s:n, s:n, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n, s:n, s:n,"
 			  " s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:[]}",
 			  "name", control_text(cfg->name), "minor",
 			  self ? json_integer(self->minor) : json_null(), "up", 0, "config_refused",
 			  control_text(served ? NULL : refused), "role", "peer_role", "connection", "state", "meaning",
 			  "age_seconds", "why", "peer_host", control_text(peer ? peer->name : NULL),
 			  "peer_address", address(peer), "protocol_version", "disk", "state", "why", "path",
-			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "error", "hung",
+			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "discard_unit_bytes", "error", "hung",
 			  "peer_disk", "state", "size_bytes", "out_of_sync", "resync", "alone", "awaited", "fencing", "io_suspended",
 			  "sync_paused", "activity_log", "token", "generations", "superblock_flags", "reservation", "guest",
 			  "frozen", "failing", "recovery", "refused", "hand_over", "in_flight", "counters", "devices");
@@ -189,6 +189,8 @@ static void fill_disks(json_t *entry, const struct resource_status *st)
 		json_object_set_new(disk, "size_bytes", count(agreed->sectors * 512));
 		json_object_set_new(disk, "block_size_bytes", count(agreed->block_size));
 	}
+	if (st->core.superblock.discard_unit)
+		json_object_set_new(disk, "discard_unit_bytes", count(1ull << st->core.superblock.discard_unit));
 	if (st->hung)
 		json_object_set_new(disk, "hung",
 				    json_pack("{s:o, s:o}", "requests", count(st->hung), "age_seconds", count(st->hung_ms / 1000)));
@@ -368,10 +370,11 @@ static void fill_counters(json_t *entry, const struct resource_status *st)
 				      count(core->oldest_ms)));
 	json_object_set_new(
 		entry, "counters",
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "reads",
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "reads",
 			  count(core->reads), "writes", count(core->writes), "flushes", count(core->flushes),
+			  "discards", count(core->discards),
 			  "read_bytes", count(core->read_sectors * 512), "written_bytes",
-			  count(core->written_sectors * 512), "sent_bytes", count(core->sent_sectors * 512),
+			  count(core->written_sectors * 512), "discarded_bytes", count(core->discarded_sectors * 512), "sent_bytes", count(core->sent_sectors * 512),
 			  "received_bytes", count(core->received_sectors * 512), "resynced_bytes",
 			  count(core->copied_sectors * 512), "found_same_bytes", count(core->same_sectors * 512), "ring", "consumed",
 			  count(st->ring.consumed), "answered", count(st->ring.answered), "finished_again",

@@ -158,6 +158,9 @@ static void healthy(void)
 	st.core.local_pending = 2;
 	st.core.peer_pending = 1;
 	st.core.oldest_ms = 4;
+	st.core.superblock.discard_unit = 16;
+	st.core.discards = 7;
+	st.core.discarded_sectors = 40960;
 	st.core.reads = 100;
 	st.core.writes = 200;
 	st.core.written_sectors = 1600;

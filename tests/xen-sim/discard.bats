@@ -56,6 +56,7 @@ status_of() { # DOMID SECTOR:SECTORS:FLAG: of such a request
 	zeroes_on 2 1003 20001
 	[ "$(space 1)" -le $((before1 - 20001 + 64)) ]
 	[ "$(space 2)" -le $((before2 - 20001 + 64)) ]
+	says 1 '.disk.discard_unit_bytes == 4096 and .counters.discards == 1 and .counters.discarded_bytes == 20001 * 512'
 	guest 5 verify
 	guest_detach 5
 	volumes_agree
