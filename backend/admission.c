@@ -11,6 +11,7 @@
  *     this node is promoted by force then; only if nothing is known that speaks against its data (R17).
  */
 #include "backend/replicate_private.h"
+#include "backend/settle.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,11 +34,24 @@ void claim_refuse_told(struct replicate *r, const char *words)
 	claim_refuse(r, -EBUSY, why);
 }
 
+/* Our volume is not what the two agreed on: what the guest has learnt of its disk would not be true here. A partner that is connected has
+ * refused it already [settle]. */
+static bool offers_less(const struct replicate *r)
+{
+	return !r->detached && !(r->durable.flags & SB_JUST_CREATED) && !settle_features_cover(&r->cfg.offer, &r->durable.agreed);
+}
+
 /* Whether no waiting would help: fills `why`. */
 static bool claim_hopeless(const struct replicate *r, char *why, size_t why_size)
 {
 	if (r->connection == CONNECTION_REFUSED && (r->attachment == ATTACHMENT_RESERVING || !(alone_allowed(r) && disk_good(r))))
 		snprintf(why, why_size, "%s cannot be used: %s", r->cfg.name, r->why);
+	else if (offers_less(r))
+		snprintf(why, why_size,
+			 "%s cannot be used on %s: the two nodes agreed on %llu sectors and blocks of %u bytes, and its volume has %llu sectors and "
+			 "blocks of %u bytes: restore its size or kind, then 'backend-ctl down %s' and 'backend-ctl up %s'",
+			 r->cfg.name, r->cfg.self_host, (unsigned long long)r->durable.agreed.sectors, r->durable.agreed.block_size,
+			 (unsigned long long)r->cfg.offer.sectors, r->cfg.offer.block_size, r->cfg.name, r->cfg.name);
 	else if (r->connection == CONNECTION_CONNECTED && !data_accessible(r))
 		snprintf(why, why_size,
 			 "%s is inconsistent on both nodes: nobody has said whose data count; run 'backend-ctl primary --force %s' "

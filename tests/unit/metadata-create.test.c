@@ -33,8 +33,24 @@ static struct metadata_geometry internal;
 static int writes_left = -1;
 static bool no_fallocate;
 
+/* And they may only do what a device with blocks of 4096 bytes allows to direct I/O: then this is its descriptor. */
+static int strict_fd = -1;
+
+static bool allowed(int file, const void *bytes, size_t length, off_t offset)
+{
+	errno = EINVAL;
+	return file != strict_fd || !(((uintptr_t)bytes | length | (uint64_t)offset) & 4095);
+}
+
+ssize_t pread(int file, void *bytes, size_t length, off_t offset)
+{
+	return allowed(file, bytes, length, offset) ? syscall(SYS_pread64, file, bytes, length, offset) : -1;
+}
+
 ssize_t pwrite(int file, const void *bytes, size_t length, off_t offset)
 {
+	if (!allowed(file, bytes, length, offset))
+		return -1;
 	if (writes_left == 0) {
 		errno = EIO;
 		return -1;
@@ -78,6 +94,7 @@ static int setup(void **state)
 
 	(void)state;
 	writes_left = -1;
+	strict_fd = -1;
 	no_fallocate = false;
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
@@ -286,6 +303,25 @@ static void direct_io_works(void **state)
 	assert_int_equal(metadata_read(direct, &slot[0], &sb, why, sizeof(why)), 0);
 	assert_int_equal(metadata_write(direct, &slot[0], &sb, why, sizeof(why)), 0);
 	close(direct);
+}
+
+static void all_access_is_in_whole_blocks_from_aligned_memory(void **state)
+{
+	struct superblock sb;
+	uint8_t damaged[4096] = { 1 };
+	const struct metadata_new new = { .name = "r", .sectors = internal.data_sectors_max, .al_extents = METADATA_AL_EXTENTS };
+
+	(void)state;
+	strict_fd = fd;
+	no_fallocate = true;
+	assert_int_equal(create(0, false), 0);
+	put_bytes(slot[0].copy[1], damaged, sizeof(damaged));
+	assert_int_equal(metadata_read(fd, &slot[0], &sb, why, sizeof(why)), 0); /* and the damaged copy is written again */
+	assert_int_equal(metadata_write(fd, &slot[0], &sb, why, sizeof(why)), 0);
+	assert_int_equal(create(0, true), 0);
+	assert_int_equal(metadata_wipe(fd, &slot[0], "my-domu-disk", false, why, sizeof(why)), 0);
+	assert_int_equal(metadata_create(fd, &internal, &new, why, sizeof(why)), 0);
+	assert_int_equal(metadata_wipe(fd, &internal, "r", false, why, sizeof(why)), 0);
 }
 
 /* Bytes that are zero from `offset` on. */
@@ -547,6 +583,7 @@ int main(void)
 		T(create_refuses_unknown_bytes),
 		T(create_refuses_bad_names),
 		T(direct_io_works),
+		T(all_access_is_in_whole_blocks_from_aligned_memory),
 		T(clean_metadata_have_an_empty_bitmap_on_disk),
 		T(without_assume_clean_everything_is_out_of_sync_unread),
 		T(a_sparse_file_stays_sparse),

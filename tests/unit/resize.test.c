@@ -378,6 +378,35 @@ static void what_a_larger_volume_has_beyond_the_disk_is_let_alone(void **state)
 	was_copied(SECTORS, LARGER);
 }
 
+/* ---- a volume that is not what was agreed on any more ---- */
+
+static void no_guest_is_started_on(uint64_t sectors, uint32_t block_size, const char *words)
+{
+	pair_new(NULL);
+	crash(beta, false);
+	crash(alpha, false);
+	alpha->cfg.offer.sectors = sectors;
+	alpha->cfg.offer.block_size = block_size;
+	boot(alpha);
+	wait_ms(20000); /* the partner is not there: that would be said otherwise */
+	claim(alpha);
+	assert_int_equal(alpha->claimed, -EPERM);
+	says(alpha->words, words);
+	says(alpha->words, "restore its size or kind, then 'backend-ctl down r0' and 'backend-ctl up r0'");
+	assert_int_equal(command(alpha, COMMAND_PROMOTE), 0); /* a person may say whose data count, but not what is not there */
+	claim(alpha);
+	assert_int_equal(alpha->claimed, -EPERM);
+	pair_free(NULL);
+}
+
+static void no_guest_is_started_on_a_volume_with_less_than_was_agreed(void **state)
+{
+	(void)state;
+	no_guest_is_started_on(SECTORS - 8, 512, "agreed on 4096 sectors and blocks of 512 bytes, and its volume has 4088 sectors");
+	no_guest_is_started_on(SECTORS, 4096, "blocks of 512 bytes, and its volume has 4096 sectors and blocks of 4096 bytes");
+	pair_new(NULL);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_teardown(f, pair_free)
@@ -396,6 +425,7 @@ int main(void)
 		TEST(no_page_of_the_bitmap_is_needed_for_that),
 		TEST(a_volume_that_is_too_small_again_is_refused),
 		TEST(what_a_larger_volume_has_beyond_the_disk_is_let_alone),
+		TEST(no_guest_is_started_on_a_volume_with_less_than_was_agreed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
