@@ -81,10 +81,22 @@ static void answered(struct vbd *v)
 	vbd_run(v);
 }
 
+/* Whoever asks for a disk only to read it may expect that others can do so beside him. */
+static const char *words_of_refusal(const struct vbd *v, int rc, const char *why, char *words, size_t size)
+{
+	if (rc != -EBUSY || v->script_mode != 'r' || name_is_incoming(v->guest))
+		return why;
+	snprintf(words, size, "%s; a disk has one guest at a time on both hosts, also one that is only read", why);
+	return words;
+}
+
 static void claimed(void *ctx, int rc, const char *why)
 {
 	struct vbd *v = ctx;
+	char words[RESOURCE_TEXT + 96];
 	bool was = hold(v);
+
+	why = words_of_refusal(v, rc, why, words, sizeof(words));
 
 	v->claim_pending = false;
 	if (v->claim == CLAIM_ASKED && rc) {

@@ -290,6 +290,33 @@ static void a_read_only_disk_is_attached_and_announced_read_only(void **state)
 	assert_string_equal(xf_get(BE "state"), "4");
 }
 
+static void a_cd_rom_is_announced_as_one(void **state)
+{
+	(void)state;
+	create_directory("r");
+	xf_write(BE "device-type", "cdrom");
+	start();
+	fake.automatic = true;
+	add();
+	hotplug_done();
+	frontend_keys("8", "9");
+	frontend_to("3");
+	assert_true(fake.read_only);
+	assert_string_equal(xf_get(BE "info"), "5");
+}
+
+static void a_second_reader_is_told_that_there_is_one_guest_at_a_time(void **state)
+{
+	(void)state;
+	create_directory("r");
+	start();
+	add();
+	answer(CALL_CLAIM, -EBUSY, "in use on dom0_2 by guest web2");
+	assert_int_equal(reply[0].rc, -EBUSY);
+	assert_string_equal(reply[0].why,
+			    "in use on dom0_2 by guest web2; a disk has one guest at a time on both hosts, also one that is only read");
+}
+
 static void a_frontend_may_go_to_4_directly(void **state)
 {
 	(void)state;
@@ -782,6 +809,8 @@ int main(void)
 		TEST(add_done_without_hotplug_status_does_not_connect),
 		TEST(state_4_comes_with_the_geometry),
 		TEST(a_read_only_disk_is_attached_and_announced_read_only),
+		TEST(a_cd_rom_is_announced_as_one),
+		TEST(a_second_reader_is_told_that_there_is_one_guest_at_a_time),
 		TEST(a_frontend_may_go_to_4_directly),
 		TEST(domain_0_may_be_the_frontend),
 		TEST(the_same_ring_again_is_ignored),

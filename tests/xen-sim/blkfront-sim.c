@@ -29,7 +29,7 @@ static const char usage_text[] =
 "\n"
 "The toolstack, as libxl (exit status 0 or 1, reasons on stderr):\n"
 "  attach  --domid D --devid V --resource NAME [--script block-drbdx] [--kind vbd|vbd3] [--name N]\n"
-"          [--uuid U] [--dev xvda2] [--readonly] [--pv]\n"
+"          [--uuid U] [--dev xvda2] [--readonly] [--cdrom] [--pv]\n"
 "                            create the domain if need be, write the nodes, run the script\n"
 "  detach  --domid D --devid V [--kind K] [--script S] [--auto|--force]\n"
 "  destroy --domid D         kill the guest, remove its devices by force, then the domain\n"
@@ -598,7 +598,7 @@ static int toolstack_main(const char *verb, const struct options *o, int argc, c
 
 enum {
 	OPT_DOMID = 256, OPT_DEVID, OPT_RESOURCE, OPT_SCRIPT, OPT_KIND, OPT_NAME, OPT_UUID, OPT_DEV,
-	OPT_READONLY, OPT_PV, OPT_AUTO, OPT_FORCE, OPT_CONTROL, OPT_MODEL, OPT_SEED, OPT_DEPTH,
+	OPT_READONLY, OPT_CDROM, OPT_PV, OPT_AUTO, OPT_FORCE, OPT_CONTROL, OPT_MODEL, OPT_SEED, OPT_DEPTH,
 	OPT_SEGMENTS, OPT_RING_ORDER, OPT_RING_KEYS, OPT_NUM_RING_PAGES, OPT_PROTOCOL, OPT_NO_INDIRECT,
 	OPT_STYLE, OPT_TIMEOUT, OPT_BACKGROUND, OPT_NO_CONNECT, OPT_VOLUME, OPT_STATE,
 };
@@ -613,6 +613,7 @@ static const struct option long_options[] = {
 	{ "uuid", 1, 0, OPT_UUID },
 	{ "dev", 1, 0, OPT_DEV },
 	{ "readonly", 0, 0, OPT_READONLY },
+	{ "cdrom", 0, 0, OPT_CDROM },
 	{ "pv", 0, 0, OPT_PV },
 	{ "auto", 0, 0, OPT_AUTO },
 	{ "force", 0, 0, OPT_FORCE },
@@ -670,6 +671,7 @@ static bool option_of_disk(struct options *o, int opt, const char *arg)
 	case OPT_UUID: o->disk.uuid = arg; return true;
 	case OPT_DEV: o->disk.dev = arg; return true;
 	case OPT_READONLY: o->disk.readonly = true; return true;
+	case OPT_CDROM: o->disk.readonly = o->disk.cdrom = true; return true; /* as xl: a CD cannot be written */
 	case OPT_PV: o->disk.pv = true; return true;
 	case OPT_AUTO: o->force = REMOVE_AUTO; return true;
 	case OPT_FORCE: o->force = REMOVE_FORCE; return true;

@@ -11,6 +11,7 @@
 #   ctl N ARGUMENTS...           backend-ctl there
 #   on N COMMAND...              anything there
 #   guest_attach N DOMID [RES [OPTIONS...]]   libxl's attach, then a guest with these options
+#   ATTACH_OPTIONS=              of the disk: --readonly, --cdrom
 #   guest DOMID COMMAND...       a command to it ("write 1000"); prints its JSON; fails if that says ok:false
 #   guest DOMID status | guest_value KEY   one value of that JSON; writing DOMID N: has it done N operations?
 #   guest_detach DOMID, guest_destroy DOMID
@@ -155,7 +156,7 @@ disks_of() { # DOMID: the keys of its disks
 attach() { # N KEY [RES]: libxl's part alone
 	echo "$1 ${3:-r0} ${GUEST_MODEL:-$T/model.${3:-r0}}" >"$T/guest.$2"
 	on "$1" "$SIM/blkfront-sim" attach --domid "$(domid_of "$2")" --devid "$(devid_of "$2")" --resource "${3:-r0}" \
-		--name "${GUEST_NAME:-vm-${3:-r0}}" ${GUEST_UUID:+--uuid "$GUEST_UUID"}
+		--name "${GUEST_NAME:-vm-${3:-r0}}" ${GUEST_UUID:+--uuid "$GUEST_UUID"} ${ATTACH_OPTIONS-}
 }
 
 guest_start() { # KEY OPTIONS...

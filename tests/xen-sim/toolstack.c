@@ -163,12 +163,12 @@ static bool put_backend(struct xs_handle *xs, xs_transaction_t t, const struct d
 	char *params = fmt("%s%s", strcmp(d->kind, "vbd3") ? "" : "aio:", d->resource);
 	bool ok = put(xs, t, dir, "frontend", fe) && put(xs, t, dir, "params", params) &&
 		  put(xs, t, dir, "script", script) && put_int(xs, t, dir, "frontend-id", d->domid) &&
-		  put_int(xs, t, dir, "online", 1) && put_int(xs, t, dir, "removable", 0) &&
+		  put_int(xs, t, dir, "online", 1) && put_int(xs, t, dir, "removable", d->cdrom) &&
 		  put_int(xs, t, dir, "bootable", 1) && put_int(xs, t, dir, "state", 1) &&
 		  put(xs, t, dir, "dev", dev) &&
 		  put(xs, t, dir, "type", strcmp(d->kind, "vbd3") ? "phy" : "vbd3") &&
 		  put(xs, t, dir, "mode", d->readonly ? "r" : "w") &&
-		  put(xs, t, dir, "device-type", "disk") &&
+		  put(xs, t, dir, "device-type", d->cdrom ? "cdrom" : "disk") &&
 		  put_int(xs, t, dir, "discard-enable", !d->readonly) &&
 		  put(xs, t, dir, "specification", "xen");
 
@@ -183,7 +183,7 @@ static bool put_frontend(struct xs_handle *xs, xs_transaction_t t, const struct 
 {
 	return put(xs, t, fe, "backend", be) && put_int(xs, t, fe, "backend-id", 0) &&
 	       put_int(xs, t, fe, "state", 1) && put_int(xs, t, fe, "virtual-device", d->devid) &&
-	       put(xs, t, fe, "device-type", "disk") && put_int(xs, t, fe, "trusted", 1) &&
+	       put(xs, t, fe, "device-type", d->cdrom ? "cdrom" : "disk") && put_int(xs, t, fe, "trusted", 1) &&
 	       (!d->pv || put(xs, t, fe, "protocol", "x86_64-abi"));
 }
 

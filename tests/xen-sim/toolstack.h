@@ -14,7 +14,7 @@ struct disk {
 	const char *script;		/* a name in /etc/xen/scripts, or a path */
 	const char *dev;		/* xvda2; NULL: made from devid */
 	const char *name, *uuid;	/* of the guest; may be NULL */
-	bool readonly, pv;
+	bool readonly, cdrom, pv;
 };
 
 enum remove_force { REMOVE_SAFE, REMOVE_AUTO, REMOVE_FORCE };
