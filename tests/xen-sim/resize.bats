@@ -11,10 +11,9 @@ OLD=32768 NEW=49152	# sectors: 16 and 24 MiB
 
 enlarge() { # [HOST...]: as lvextend does
 	local h
-	for h in "${@:-1 2}"; do
-		for h in $h; do
-			truncate -s 24M "$T/host$h/r0.img"
-		done
+	[ $# != 0 ] || set -- 1 2
+	for h; do
+		truncate -s 24M "$T/host$h/r0.img"
 	done
 }
 guest_sees() { # KEY SECTORS
