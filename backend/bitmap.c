@@ -9,7 +9,7 @@
  *     write that began afterwards is durable.  A bit cleared makes it MAY in the same way.
  *  3. `full` is a page's number: from this page on every block is set, whatever the pages say; they are not
  *     touched before bitmap_pass_full() or their own write fills them.
- *  4. A group's counts are the sums over its pages; `below` is the sum over the pages below `full`.
+ *  4. A group's counts are the sums over its pages, `must` and `may` those over all groups; `below` is the sum over the pages below `full`.
  *
  * A page's dirt:
  *   clean ──> must|may [set, clear] ──> writing [bitmap_write_begins] ──> clean [bitmap_write_ends]
@@ -69,6 +69,7 @@ struct bitmap {
 	uint32_t full;	      /* a page, or `pages` */
 	uint32_t disk_doubts; /* pages of which it is not known what is on disk */
 	bool empty;
+	uint32_t must, may; /* pages: where there are none, which is nearly always, nothing is looked for */
 	struct sum below;
 	uint64_t disk_bits, disk_digest;
 	bool expected; /* what disk_bits and disk_digest will be when every page was read: */
@@ -361,13 +362,17 @@ static bool is_dirty(uint32_t flags, enum bitmap_dirt dirt)
 static void set_flags(struct bitmap *b, uint32_t page, uint32_t add, uint32_t remove)
 {
 	struct group *group = group_of(b, page);
-	uint32_t old = b->page[page].flags, new = (old & ~remove) | add;
+	uint32_t old = b->page[page].flags, new = (old & ~remove) | add, must, may;
 
 	if (old == new)
 		return;
 	b->page[page].flags = new;
-	group->must += (uint32_t)is_dirty(new, BITMAP_MUST) - is_dirty(old, BITMAP_MUST);
-	group->may += (uint32_t)is_dirty(new, BITMAP_MAY) - is_dirty(old, BITMAP_MAY);
+	must = (uint32_t)is_dirty(new, BITMAP_MUST) - is_dirty(old, BITMAP_MUST);
+	may = (uint32_t)is_dirty(new, BITMAP_MAY) - is_dirty(old, BITMAP_MAY);
+	group->must += must;
+	group->may += may;
+	b->must += must;
+	b->may += may;
 }
 
 /* ---- what is on disk ---- */
@@ -723,6 +728,8 @@ uint32_t bitmap_dirty(const struct bitmap *b, uint32_t page, enum bitmap_dirt di
 {
 	const struct group *group;
 
+	if (!(dirt == BITMAP_MUST ? b->must : b->may))
+		return UINT32_MAX;
 	while (page < b->pages) {
 		group = group_of(b, page);
 		if (!(dirt == BITMAP_MUST ? group->must : group->may))

@@ -322,14 +322,14 @@ bool marks_for_partner(const struct replicate *r)
  * earlier daemon left will use it in a moment. */
 static void settle_superblock(struct replicate *r)
 {
-	struct superblock settled = r->wanted;
-
+	struct superblock settled;
 	bool serves = r->wanted.token == TOKEN_HELD && r->attachment != ATTACHMENT_NONE &&
 		      r->attachment != ATTACHMENT_CLAIMING && r->attachment != ATTACHMENT_STALE;
 
 	if (serves || r->left || marks_for_partner(r) || r->sync != SYNC_STATE_OFF || !marks_durable(r) || r->guest_count || r->copies || r->write_busy ||
 	    r->wanted_version != r->durable_version)
 		return;
+	settled = r->wanted;
 	settled.flags &= ~SB_IN_USE;
 	marks_describe(r, &settled);
 	if (settled.flags == r->wanted.flags)
