@@ -15,10 +15,18 @@
 
 #define RECORD_PATH "/run/drbdx/minor-%u.attachment"
 #define RECORD_VERSION 3 /* the first that was released. A later one goes on reading it: docs/RESTART.md, section 8 */
+#define RECORD_QUEUES  4 /* of a guest with several queues, which a program that knows only one must not go on with */
 
 static void path_of(unsigned int minor, const char *suffix, char *out, size_t size)
 {
 	snprintf(out, size, RECORD_PATH "%s", minor, suffix);
+}
+
+static bool scan_queues(FILE *f, struct attachment_record *a)
+{
+	return fscanf(f, " others %u marks %" SCNu32 " %" SCNu32 " %" SCNu32, &a->others, &a->more_marks[0], &a->more_marks[1],
+		      &a->more_marks[2]) == 4 &&
+	       a->others && a->others < QUEUES_MAX;
 }
 
 static int scan(FILE *f, struct attachment_record *a)
@@ -30,7 +38,7 @@ static int scan(FILE *f, struct attachment_record *a)
 		       &version, &a->domid, &a->core.served, &a->core.reserved, &handed_over, &stale,
 		       &held, &a->mark, &a->core.confirmed, &known);
 
-	if (n != 10 || version != RECORD_VERSION)
+	if (n != 10 || (version != RECORD_VERSION && (version != RECORD_QUEUES || !scan_queues(f, a))))
 		return -EINVAL;
 	a->core.handed_over = handed_over;
 	a->core.stale = stale;
@@ -52,7 +60,7 @@ int attachment_look(unsigned int minor, struct attachment_record *out, char *why
 	if (f)
 		fclose(f);
 	if (rc == -EINVAL)
-		snprintf(why, why_size, "%s is not a record that this drbdxd knows (version %d)", path, RECORD_VERSION);
+		snprintf(why, why_size, "%s is not a record that this drbdxd knows (versions %d and %d)", path, RECORD_VERSION, RECORD_QUEUES);
 	else if (rc)
 		snprintf(why, why_size, "%s: %s", path, strerror(-rc));
 	return rc;
@@ -77,9 +85,13 @@ static int print(const char *path, const struct attachment_record *a)
 		return -errno;
 	ok = fprintf(f,
 		     "version %u domid %" PRIu32 " served %" PRIu64 " reserved %" PRIx64
-		     " handed_over %d stale %d held %d mark %" PRIu32 " confirmed %" PRIu64 " known %d\n",
-		     RECORD_VERSION, a->domid, a->core.served, a->core.reserved, a->core.handed_over,
+		     " handed_over %d stale %d held %d mark %" PRIu32 " confirmed %" PRIu64 " known %d",
+		     a->others ? RECORD_QUEUES : RECORD_VERSION, a->domid, a->core.served, a->core.reserved, a->core.handed_over,
 		     a->core.stale, a->held, a->mark, a->core.confirmed, a->core.known) > 0;
+	if (a->others)
+		ok = ok && fprintf(f, " others %u marks %" PRIu32 " %" PRIu32 " %" PRIu32, a->others, a->more_marks[0], a->more_marks[1],
+				   a->more_marks[2]) > 0;
+	ok = ok && fputc('\n', f) != EOF;
 	if (fclose(f) || !ok)
 		return errno ? -errno : -EIO;
 	return 0;

@@ -20,6 +20,8 @@ struct attachment_record {
 	struct attachment core;
 	bool held; /* the ring is held: nothing beyond `mark` (free-running, as req_prod) may be consumed */
 	uint32_t mark;
+	unsigned int others; /* queues of the disk beside the first one, */
+	uint32_t more_marks[QUEUES_MAX - 1]; /* whose marks these are */
 };
 
 /* `minor` is the resource's, unique on this host. Read: 0, -ENOENT, or -EINVAL for a file that is not ours

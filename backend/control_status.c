@@ -370,13 +370,13 @@ static void fill_counters(json_t *entry, const struct resource_status *st)
 				      count(core->oldest_ms)));
 	json_object_set_new(
 		entry, "counters",
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "reads",
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "reads",
 			  count(core->reads), "writes", count(core->writes), "flushes", count(core->flushes),
 			  "discards", count(core->discards),
 			  "read_bytes", count(core->read_sectors * 512), "written_bytes",
 			  count(core->written_sectors * 512), "discarded_bytes", count(core->discarded_sectors * 512), "sent_bytes", count(core->sent_sectors * 512),
 			  "received_bytes", count(core->received_sectors * 512), "resynced_bytes",
-			  count(core->copied_sectors * 512), "found_same_bytes", count(core->same_sectors * 512), "ring", "consumed",
+			  count(core->copied_sectors * 512), "found_same_bytes", count(core->same_sectors * 512), "ring", "queues", count(st->queues), "consumed",
 			  count(st->ring.consumed), "answered", count(st->ring.answered), "finished_again",
 			  count(st->ring.again), "errors",
 			  count(st->ring.errors), "notifications", count(st->ring.notifications),

@@ -524,7 +524,7 @@ static bool leaving(const struct vbd *v)
 /* Why a device cannot be attached now, or 0. */
 static int check_add(struct devices *d, struct vbd *v, const char *path, char *why, size_t size)
 {
-	struct ring_params ring;
+	struct ring_set rings;
 	int state;
 
 	if (!d->store) {
@@ -560,7 +560,7 @@ static int check_add(struct devices *d, struct vbd *v, const char *path, char *w
 	 * the disk. */
 	state = frontend_state(d->store, v->frontend);
 	if (state == XENBUS_INITIALISED || state == XENBUS_CONNECTED)
-		return frontend_read(d->store, v->frontend, v->domid, &ring, why, size) == -EINVAL
+		return frontend_read(d->store, v->frontend, v->domid, vbd_queues(v), &rings, why, size) == -EINVAL
 			       ? -EOPNOTSUPP
 			       : 0;
 	return 0;

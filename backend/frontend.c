@@ -4,7 +4,8 @@
  *
  * Spellings that are in use (xen/io/blkif.h and the frontends themselves): one page as `ring-ref`, or as
  * `ring-ref0` when `ring-page-order` is written as 0; several pages as `ring-ref0`…; the number of pages as
- * `ring-page-order`, or as `num-ring-pages` by frontends that know only the older key.
+ * `ring-page-order`, or as `num-ring-pages` by frontends that know only the older key.  With `multi-queue-num-queues` from 2 on, pages and
+ * event channels are in `queue-0`…; the protocol and the number of pages are the same for all.
  */
 #include "backend/frontend.h"
 
@@ -85,20 +86,21 @@ static int read_protocol(struct store *s, const char *path, uint8_t *abi, char *
 	return -EINVAL;
 }
 
-static int read_queues(struct store *s, const char *path, char *why, size_t why_size)
+static int read_queues(struct store *s, const char *path, unsigned int most, unsigned int *count, char *why, size_t why_size)
 {
 	uint64_t n = 1;
 	int rc = number(s, path, "multi-queue-num-queues", 1, UINT16_MAX, &n, why, why_size);
 
 	if (rc && rc != -ENOENT)
 		return rc;
-	if (n == 1)
+	if (n <= most && n <= QUEUES_MAX) {
+		*count = (unsigned int)n;
 		return 0;
+	}
 	snprintf(why, why_size,
-		 "the guest agreed on %llu queues with xen-blkback before drbdxd got the disk, and one is "
-		 "served: load xen-blkback with max_queues=1 or blacklist it, then detach and attach the "
-		 "disk again",
-		 (unsigned long long)n);
+		 "the guest wants %llu queues, and %u %s served: if it agreed on them with xen-blkback before drbdxd got the disk, load xen-blkback with "
+		 "max_queues=%u or blacklist it, then detach and attach the disk again",
+		 (unsigned long long)n, most, most == 1 ? "is" : "are", most);
 	return -EINVAL;
 }
 
@@ -134,58 +136,116 @@ static int read_ref(struct store *s, const char *path, const char *key, uint32_t
 	return rc;
 }
 
+/* The name of a queue's key. A single queue has them in the directory itself. */
+static const char *key_of(const struct ring_params *ring, const char *name, char *buf, size_t size)
+{
+	if (ring->others)
+		snprintf(buf, size, "queue-%u/%s", ring->queue, name);
+	else
+		snprintf(buf, size, "%s", name);
+	return buf;
+}
+
 static int read_refs(struct store *s, const char *path, bool numbered, struct ring_params *out, char *why,
 		     size_t why_size)
 {
 	const unsigned int pages = 1u << out->order;
 	const char *const one[2] = {numbered ? "ring-ref0" : "ring-ref", numbered ? "ring-ref" : "ring-ref0"};
-	char key[32];
+	char name[32], key[64];
 	int rc;
 
 	if (pages == 1) {
-		rc = read_ref(s, path, one[0], &out->ref[0], why, why_size);
+		rc = read_ref(s, path, key_of(out, one[0], key, sizeof(key)), &out->ref[0], why, why_size);
 		if (rc == -ENOENT)
-			rc = read_ref(s, path, one[1], &out->ref[0], why, why_size);
-		return rc == -ENOENT ? missing("ring-ref", why, why_size) : rc;
+			rc = read_ref(s, path, key_of(out, one[1], key, sizeof(key)), &out->ref[0], why, why_size);
+		return rc == -ENOENT ? missing(key_of(out, "ring-ref", key, sizeof(key)), why, why_size) : rc;
 	}
 	for (unsigned int i = 0; i < pages; i++) {
-		snprintf(key, sizeof(key), "ring-ref%u", i);
-		rc = read_ref(s, path, key, &out->ref[i], why, why_size);
+		snprintf(name, sizeof(name), "ring-ref%u", i);
+		rc = read_ref(s, path, key_of(out, name, key, sizeof(key)), &out->ref[i], why, why_size);
 		if (rc)
 			return rc == -ENOENT ? missing(key, why, why_size) : rc;
 	}
 	return 0;
 }
 
-int frontend_read(struct store *s, const char *path, uint32_t domid, struct ring_params *out, char *why,
-		  size_t why_size)
+static int read_ring(struct store *s, const char *path, bool numbered, struct ring_params *out, char *why, size_t why_size)
 {
-	uint64_t order = 0, port = 0;
-	bool numbered = false;
-	int rc;
+	uint64_t port = 0;
+	char key[64];
+	int rc = read_refs(s, path, numbered, out, why, why_size);
 
-	memset(out, 0, sizeof(*out));
-	out->domid = domid;
-	rc = read_protocol(s, path, &out->abi, why, why_size);
-	if (!rc)
-		rc = read_queues(s, path, why, why_size);
-	if (!rc)
-		rc = read_order(s, path, &order, &numbered, why, why_size);
 	if (rc)
 		return rc;
-	out->order = (uint8_t)order;
-	rc = read_refs(s, path, numbered, out, why, why_size);
-	if (rc)
-		return rc;
-	rc = number(s, path, "event-channel", 1, PORT_MAX, &port, why, why_size);
+	rc = number(s, path, key_of(out, "event-channel", key, sizeof(key)), 1, PORT_MAX, &port, why, why_size);
 	if (rc == -ENOENT)
-		rc = missing("event-channel", why, why_size);
+		rc = missing(key, why, why_size);
 	out->port = (uint32_t)port;
 	return rc;
 }
 
-bool frontend_same_ring(const struct ring_params *a, const struct ring_params *b)
+static bool share_a_page(const struct ring_params *a, const struct ring_params *b)
+{
+	for (unsigned int i = 0; i < 1u << a->order; i++)
+		for (unsigned int k = 0; k < 1u << b->order; k++)
+			if (a->ref[i] == b->ref[k])
+				return true;
+	return false;
+}
+
+/* Two queues on one page would each take the other's answers for requests. */
+static int check_apart(const struct ring_set *set, char *why, size_t why_size)
+{
+	for (unsigned int i = 1; i < set->count; i++)
+		for (unsigned int k = 0; k < i; k++) {
+			bool page = share_a_page(&set->ring[i], &set->ring[k]);
+
+			if (!page && set->ring[i].port != set->ring[k].port)
+				continue;
+			snprintf(why, why_size, "the frontend's queue-%u has %s of queue-%u", i, page ? "a ring page" : "the event channel", k);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+int frontend_read(struct store *s, const char *path, uint32_t domid, unsigned int queues, struct ring_set *out, char *why,
+		  size_t why_size)
+{
+	struct ring_params common = { .domid = domid };
+	uint64_t order = 0;
+	bool numbered = false;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	rc = read_protocol(s, path, &common.abi, why, why_size);
+	if (!rc)
+		rc = read_queues(s, path, queues, &out->count, why, why_size);
+	if (!rc)
+		rc = read_order(s, path, &order, &numbered, why, why_size);
+	if (rc)
+		return rc;
+	common.order = (uint8_t)order;
+	common.others = (uint8_t)(out->count - 1);
+	for (unsigned int i = 0; !rc && i < out->count; i++) {
+		out->ring[i] = common;
+		out->ring[i].queue = (uint8_t)i;
+		rc = read_ring(s, path, numbered, &out->ring[i], why, why_size);
+	}
+	return rc ? rc : check_apart(out, why, why_size);
+}
+
+static bool same_ring(const struct ring_params *a, const struct ring_params *b)
 {
 	return a->domid == b->domid && a->order == b->order && a->abi == b->abi && a->port == b->port &&
 	       !memcmp(a->ref, b->ref, sizeof(a->ref[0]) << a->order);
+}
+
+bool frontend_same_rings(const struct ring_set *a, const struct ring_set *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (unsigned int i = 0; i < a->count; i++)
+		if (!same_ring(&a->ring[i], &b->ring[i]))
+			return false;
+	return true;
 }

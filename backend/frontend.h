@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * frontend.h: what a guest says in its directory: a ring and an event channel.  The only reader of these keys
+ * frontend.h: what a guest says in its directory: a ring and an event channel for each queue.  The only reader of these keys
  * (P4).
  */
 #ifndef DRBDX_BACKEND_FRONTEND_H
@@ -20,11 +20,11 @@ bool frontend_path_ok(const char *path, uint32_t domid, uint32_t devid);
  * too), -EIO. */
 int frontend_state(struct store *s, const char *path);
 
-/* Reads the keys, in the caller's view. 0; -EINVAL with words in `why` when they cannot be served; -EIO: no
+/* Reads the keys, in the caller's view. `queues`: so many were offered. 0; -EINVAL with words in `why` when they cannot be served; -EIO: no
  * xenstored. */
-int frontend_read(struct store *s, const char *path, uint32_t domid, struct ring_params *out, char *why,
+int frontend_read(struct store *s, const char *path, uint32_t domid, unsigned int queues, struct ring_set *out, char *why,
 		  size_t why_size);
 
-bool frontend_same_ring(const struct ring_params *a, const struct ring_params *b);
+bool frontend_same_rings(const struct ring_set *a, const struct ring_set *b);
 
 #endif

@@ -25,7 +25,7 @@
 #include "backend/layout.h"
 #include "backend/log.h"
 
-#define TABLE_PATH "/run/drbdx/minor-%u.inflight"
+#define TABLE_PATH "/run/drbdx/minor-%u.inflight" /* of the first queue; of the others with "-" and their number */
 
 static const char magic[8] = { 'd', 'r', 'b', 'd', 'x', 'i', 'f', '1' };
 
@@ -42,9 +42,9 @@ refuse(int rc, char *why, size_t why_size, const char *fmt, ...)
 
 /* ---- the file ---- */
 
-static void path_of(unsigned int minor, char *out, size_t size)
+static void path_of(unsigned int minor, unsigned int queue, char *out, size_t size)
 {
-	snprintf(out, size, TABLE_PATH, minor);
+	snprintf(out, size, queue ? TABLE_PATH "-%u" : TABLE_PATH, minor, queue);
 }
 
 /* All of it, now: a store must never find that /run is full. */
@@ -86,13 +86,13 @@ static void make_idle(struct inflight_table *t, const char *resource)
 	snprintf(t->resource, sizeof(t->resource), "%s", resource);
 }
 
-struct inflight_table *inflight_open(unsigned int minor, const char *resource, bool go_on)
+struct inflight_table *inflight_open(unsigned int minor, unsigned int queue, const char *resource, bool go_on)
 {
 	struct inflight_table *t;
 	char path[64];
 	void *at;
 
-	path_of(minor, path, sizeof(path));
+	path_of(minor, queue, path, sizeof(path));
 	t = map_file(path);
 	if (!t) {
 		log_error(resource,
@@ -114,11 +114,11 @@ void inflight_close(struct inflight_table *t)
 		munmap(t, sizeof(*t));
 }
 
-void inflight_forget(unsigned int minor)
+void inflight_forget(unsigned int minor, unsigned int queue)
 {
 	char path[64];
 
-	path_of(minor, path, sizeof(path));
+	path_of(minor, queue, path, sizeof(path));
 	unlink(path);
 }
 
@@ -149,7 +149,7 @@ static int check(const struct inflight_table *t, char *why, size_t why_size)
 	if (t->version != INFLIGHT_VERSION)
 		return refuse(-EINVAL, why, why_size, "it is of version %u, and this drbdxd knows version %u", t->version,
 			      INFLIGHT_VERSION);
-	if (t->serving != 1 || t->order > RING_ORDER_MAX || t->abi > SLOT_ABI_MAX || t->zero || !all_zero(t->room, sizeof(t->room)) ||
+	if (t->serving != 1 || t->order > RING_ORDER_MAX || t->abi > SLOT_ABI_MAX || t->others >= QUEUES_MAX || t->queue > t->others || t->zero || !all_zero(t->room, sizeof(t->room)) ||
 	    !memchr(t->resource, 0, sizeof(t->resource)))
 		return refuse(-EINVAL, why, why_size, "its header is damaged");
 	for (unsigned int tag = 0; tag < REQUESTS_MAX; tag++)
@@ -187,22 +187,34 @@ static int read_file(const char *path, struct inflight_table *t, char *why, size
 	return rc;
 }
 
-int inflight_look(unsigned int minor, const char *resource, uint32_t domid, char *why, size_t why_size)
+static int look_at(unsigned int minor, unsigned int queue, const char *resource, uint32_t domid, struct inflight_table *t, char *why,
+		size_t why_size)
 {
-	struct inflight_table *t = malloc(sizeof(*t));
 	char path[64], problem[200] = "";
 	int rc;
 
-	if (!t)
-		return refuse(-ENOMEM, why, why_size, "drbdxd is out of memory");
-	path_of(minor, path, sizeof(path));
+	path_of(minor, queue, path, sizeof(path));
 	rc = read_file(path, t, problem, sizeof(problem));
 	if (!rc)
 		rc = check(t, problem, sizeof(problem));
 	if (!rc)
 		rc = check_owner(t, resource, domid, problem, sizeof(problem));
-	free(t);
+	if (!rc && t->serving && t->queue != queue)
+		rc = refuse(-EINVAL, problem, sizeof(problem), "it is of queue %u", t->queue);
 	return rc ? refuse(rc, why, why_size, "%s: %s", path, problem) : 0;
+}
+
+int inflight_look(unsigned int minor, unsigned int queues, const char *resource, uint32_t domid, char *why, size_t why_size)
+{
+	struct inflight_table *t = malloc(sizeof(*t));
+	int rc = 0;
+
+	if (!t)
+		return refuse(-ENOMEM, why, why_size, "drbdxd is out of memory");
+	for (unsigned int i = 0; !rc && i < queues; i++)
+		rc = look_at(minor, i, resource, domid, t, why, why_size);
+	free(t);
+	return rc;
 }
 
 /* ---- the ring that it is about ---- */
@@ -213,6 +225,8 @@ void inflight_begin(struct inflight_table *t, const struct ring_params *ring, ui
 	t->domid = ring->domid;
 	t->order = ring->order;
 	t->abi = ring->abi;
+	t->queue = ring->queue;
+	t->others = ring->others;
 	t->port = ring->port;
 	memset(t->ref, 0, sizeof(t->ref));
 	memcpy(t->ref, ring->ref, sizeof(t->ref[0]) << ring->order);
@@ -227,7 +241,7 @@ void inflight_begin(struct inflight_table *t, const struct ring_params *ring, ui
 
 static bool same_ring(const struct inflight_table *t, const struct ring_params *ring)
 {
-	return t->order == ring->order && t->abi == ring->abi && t->port == ring->port &&
+	return t->order == ring->order && t->abi == ring->abi && t->queue == ring->queue && t->others == ring->others && t->port == ring->port &&
 	       !memcmp(t->ref, ring->ref, sizeof(t->ref[0]) << t->order);
 }
 

@@ -3,7 +3,7 @@
  * inflight.h: the table of a guest's requests in flight, in a file in /run: what a daemon that dies leaves to the next one
  * (P6).  docs/RESTART.md is normative: the fields, the order of the stores, and the crash argument for each of them.
  *
- * One table a resource; one process at a time has it (the daemon's lock).  The functions below change a table with plain
+ * One table for each queue of a resource's guest; one process at a time has it (the daemon's lock).  The functions below change a table with plain
  * stores, so ring.c can do so for each request.  Owner thread only, but for inflight_look().
  */
 #ifndef DRBDX_BACKEND_INFLIGHT_H
@@ -45,7 +45,9 @@ struct inflight_table {
 	uint32_t ref[1u << RING_ORDER_MAX];
 	uint64_t req_cons; /* requests below it are consumed */
 	uint32_t abi; /* of the ring's slots, enum slot_abi; 0 in the tables of programs that knew no other */
-	uint8_t room[3852]; /* 0 */
+	uint16_t queue;	   /* the ring's number among those of the disk */
+	uint16_t others; /* how many other queues the disk has, each with a table of its own */
+	uint8_t room[3848]; /* 0 */
 	struct inflight_entry entry[REQUESTS_MAX];
 };
 static_assert(sizeof(struct inflight_entry) == 128, "an entry is two cache lines");
@@ -54,16 +56,16 @@ static_assert(sizeof(((struct inflight_table *)0)->resource) > METADATA_NAME_MAX
 
 /* ---- the file ---- */
 
-/* The table of the resource with this minor, which is unique on this host: an idle one, or, to `go_on`, as an earlier daemon
+/* The table of a queue of the resource with this minor, which is unique on this host: an idle one, or, to `go_on`, as an earlier daemon
  * left it. Where /run has no room (logged), one that dies with this process: the guest then has to be started anew after the
  * daemon's next start. NULL: no memory. */
-struct inflight_table *inflight_open(unsigned int minor, const char *resource, bool go_on);
+struct inflight_table *inflight_open(unsigned int minor, unsigned int queue, const char *resource, bool go_on);
 void inflight_close(struct inflight_table *t); /* the file stays; NULL is allowed */
-void inflight_forget(unsigned int minor);      /* removes the file */
+void inflight_forget(unsigned int minor, unsigned int queue); /* removes the file */
 
-/* Whether a daemon can go on with what the file has about a guest of domain `domid`, as far as can be said without its
- * ring. 0, or -ENOENT or -EINVAL with words. Any thread. */
-int inflight_look(unsigned int minor, const char *resource, uint32_t domid, char *why, size_t why_size);
+/* Whether a daemon can go on with what the files of so many queues have about a guest of domain `domid`, as far as can be said without its
+ * rings. 0, or -ENOENT or -EINVAL with words. Any thread. */
+int inflight_look(unsigned int minor, unsigned int queues, const char *resource, uint32_t domid, char *why, size_t why_size);
 
 /* ---- the ring that it is about ---- */
 

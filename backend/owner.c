@@ -62,7 +62,7 @@ static void act_metadata(void *ctx, struct metadata_op *op)
 static void complete_guest(struct resource *r, struct request *req, int rc)
 {
 	gate_leave(&r->gate, req);
-	ring_complete(r->ring ? r->ring : r->orphans, req, rc); /* a ring is attached only when no orphan is left */
+	ring_complete(ring_of(req), req, rc);
 }
 
 static void act_complete(void *ctx, struct request *req, int rc)
@@ -154,8 +154,8 @@ void owner_superblock_done(void *ctx, int rc)
 	if (status.superblock.flags & SB_JUST_CREATED)
 		return;
 	resource_features(r, &before);
-	if (status.superblock.agreed.sectors > before.sectors && r->ring)
-		ring_grow(r->ring, status.superblock.agreed.sectors); /* before the guest can know */
+	if (status.superblock.agreed.sectors > before.sectors)
+		queues_grow(r, status.superblock.agreed.sectors); /* before the guest can know */
 	show_features(r, &status.superblock.agreed, status.superblock.discard_unit);
 	if (status.superblock.agreed.sectors > before.sectors)
 		owner_tell_size(r);
@@ -323,10 +323,10 @@ void owner_status(struct resource *r, struct call *call)
 		transport_describe(r->transport, s->peer_address, sizeof(s->peer_address));
 		s->protocol = transport_version(r->transport);
 	}
-	if (r->ring)
-		ring_counters(r->ring, &s->ring);
+	queues_counters(r, &s->ring);
+	s->queues = queues_attached(r) ? r->rings.count : 0;
 	if (r->left_requests) {
-		s->left_requests = ring_left(r->ring);
+		s->left_requests = queues_left(r);
 		s->left_since_ms = r->left_since_ms;
 	}
 	s->steps = r->steps;
@@ -521,7 +521,7 @@ static void stop_advance(struct resource *r)
 
 	if (!stop_parting(r) && !late)
 		return;
-	owner_detach_ring(r);
+	owner_detach_rings(r);
 	if (r->transport) {
 		if (r->stop_call->stop == RESOURCE_REPLACE && !r->restart_told)
 			transport_restarting(r->transport, BACK_WITHIN_MS);
@@ -583,7 +583,7 @@ static uint64_t next_deadline(const struct resource *r)
 	uint64_t deadline = r->core ? replicate_deadline(r->core)
 				    : earliest(r->open_retry_ms, r->claim_deadline_ms);
 
-	if (r->ring && r->ring_work)
+	if (r->ring_work && queues_attached(r))
 		return now(r);
 	deadline = earliest(deadline, r->command_deadline_ms);
 	if (r->transport)
@@ -628,6 +628,8 @@ static void *owner_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "drbdx-resource");
 	r->mail_op.fn = on_mail;
+	for (unsigned int i = 0; i < QUEUES_MAX; i++)
+		r->queue[i].resource = r;
 	r->started_ms = now(r);
 	loop_poll_in(r->loop, &r->mail_op, mailbox_fd(r->inbox));
 	storage_try_open(r);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * owner_ring.c: the guest's side of an owner thread: claims, the ring as the core sees it (what may be consumed,
- * when it is held and quiet), the record for a later daemon, and what the control thread is told unasked.
+ * owner_ring.c: the guest's side of an owner thread: claims, when its rings (owner_queue.c) are attached, held and quiet, the record for a
+ * later daemon, and what the control thread is told unasked.
  *
- * A ring is attached when the core says `activated`, and only when no request of an earlier ring is in flight.
+ * Rings are attached when the core says `activated`, and only when no request of an earlier ring is in flight.
  */
 #include "backend/resource_private.h"
 
@@ -74,103 +74,26 @@ void owner_tell_size(struct resource *r)
 	post_note(r, &(struct note){ .what = NOTE_RESIZED });
 }
 
-/* ---- the ring ---- */
-
-/* Asked only when a request waits. */
-static bool ring_ready(void *ctx, const struct request *next)
+void owner_post_broken(struct resource *r, const char *why)
 {
-	struct resource *r = ctx;
-
-	if (r->stopping || !gate_opens(&r->gate, r, next))
-		return false;
-	if (replicate_request(r->core, now(r)))
-		return true;
-	if (!r->steps.use_from)
-		r->steps.use_from = clock_us();
-	return false;
-}
-
-static void ring_submit(void *ctx, struct request *req)
-{
-	struct resource *r = ctx;
-
-	gate_enter(&r->gate, req);
-	replicate_submit(r->core, req, now(r));
-}
-
-static void on_watch(struct loop_op *op, int result)
-{
-	struct watch *w = (struct watch *)op;
-	struct resource *r = w->resource;
-
-	if (r->watch != w) { /* the ring it watched is gone */
-		free(w);
-		return;
-	}
-	if (result == -ECANCELED || result < 0) {
-		log_error(r->name, "the event channel can no longer be watched: %s", strerror(-result));
-		return;
-	}
-	ring_event(r->ring);
-	r->ring_work = true;
-	loop_poll_in(r->loop, &w->op, ring_fd(r->ring));
-}
-
-void owner_detach_ring(struct resource *r)
-{
-	struct watch *w = r->watch;
-
-	if (!r->ring)
-		return;
-	r->watch = NULL;
-	if (w->op.busy)
-		loop_cancel(r->loop, &w->op);
-	else
-		free(w);
-	/* A guest that is left to a later daemon waits for what is unanswered; one whose device closes does not. */
-	r->orphans = ring_detach(r->ring, r->stopping) ? r->ring : NULL; /* NULL: freed, nothing was in flight */
-	r->ring = NULL;
-	gate_forget(&r->gate, r);
-	r->ring_work = false;
-	r->left_requests = 0;
-}
-
-static void ring_broken(void *ctx, const char *why)
-{
-	struct resource *r = ctx;
 	struct note note = { .what = NOTE_BROKEN };
 
-	log_warn(r->name, "the guest's ring is not served any more: %s", why);
-	owner_detach_ring(r);
 	snprintf(note.why, sizeof(note.why), "%s", why);
 	post_note(r, &note);
 }
 
-static void ring_resumed(void *ctx)
+/* ---- the rings ---- */
+
+void owner_note_first_request(struct resource *r)
 {
-	struct resource *r = ctx;
-
-	replicate_resumed(r->core, now(r));
-}
-
-static const struct ring_ops ring_ops = { ring_ready, ring_submit, ring_broken, ring_resumed };
-
-/* A ring that an earlier daemon held goes on at its mark. Any other one that is attached while held is that of a guest
- * that runs: whatever it has put into it is a sign of life. */
-static void hold_attached(struct resource *r)
-{
-	if (r->hold_at_mark)
-		ring_hold_at(r->ring, r->record.mark);
-	else
-		ring_hold_here(r->ring);
-	r->hold_at_mark = false;
-	r->record.mark = ring_mark(r->ring);
+	if (!r->steps.use_from)
+		r->steps.use_from = clock_us();
 }
 
 /* An earlier daemon was killed, or could not finish in time. */
 static void note_left(struct resource *r)
 {
-	r->left_requests = ring_left(r->ring);
+	r->left_requests = queues_left(r);
 	r->left_since_ms = now(r);
 	if (r->left_requests)
 		log_notice(r->name, "%u requests of the earlier daemon are unanswered: they are executed again", r->left_requests);
@@ -178,14 +101,14 @@ static void note_left(struct resource *r)
 
 static void finish_left(struct resource *r)
 {
-	if (!r->left_requests || ring_left(r->ring))
+	if (!r->left_requests || queues_left(r))
 		return;
 	log_notice(r->name, "%u requests of the earlier daemon were unanswered, finished again after %llu ms", r->left_requests,
 		   (unsigned long long)(now(r) - r->left_since_ms));
 	r->left_requests = 0;
 }
 
-static int attach_ring(struct resource *r, char *why, size_t why_size)
+static int attach_rings(struct resource *r, char *why, size_t why_size)
 {
 	struct replicate_status status;
 	struct blkif_limits limits;
@@ -194,38 +117,21 @@ static int attach_ring(struct resource *r, char *why, size_t why_size)
 	replicate_status(r->core, &status, now(r));
 	limits = (struct blkif_limits){ status.superblock.agreed.sectors, status.superblock.agreed.block_size,
 					r->ring_read_only, status.superblock.agreed.max_segments, status.superblock.discard_unit };
-	r->watch = calloc(1, sizeof(*r->watch));
-	if (!r->watch)
-		return -ENOMEM;
-	rc = ring_attach(&r->ring_params, &limits, r->guest_pool, r->inflight, &ring_ops, r, &r->ring, why, why_size);
-	if (rc) {
-		free(r->watch);
-		r->watch = NULL;
-		r->ring = NULL;
+	rc = queues_attach(r, &limits, why, why_size);
+	if (rc)
 		return rc;
-	}
 	r->go_on = false;
 	note_left(r);
 	if (r->record.held)
-		hold_attached(r);
-	r->watch->op.fn = on_watch;
-	r->watch->resource = r;
-	loop_poll_in(r->loop, &r->watch->op, ring_fd(r->ring));
-	r->ring_work = true; /* a request may have been queued before the port was bound */
+		queues_hold_attached(r, r->hold_at_mark);
+	r->hold_at_mark = false;
 	return 0;
 }
 
-/* Bounded: a guest that keeps its ring full gets its next passes after everybody else's events. */
 void owner_serve_ring(struct resource *r)
 {
-	int pass;
-
-	for (pass = 0; pass < RING_PASSES && r->ring && r->ring_work; pass++) {
-		r->ring_work = ring_run(r->ring);
-		if (r->ring)
-			ring_push(r->ring);
-	}
-	if (r->ring)
+	queues_serve(r);
+	if (queues_attached(r))
 		finish_left(r);
 	if (r->core && r->record.held)
 		replicate_quiet(r->core, now(r));
@@ -241,18 +147,11 @@ void owner_finish_connect(struct resource *r)
 	if (!call || !r->activated || replicate_guest_requests(r->core))
 		return;
 	why[0] = '\0';
-	r->orphans = NULL;
 	r->connect_call = NULL;
-	rc = attach_ring(r, why, sizeof(why));
+	rc = attach_rings(r, why, sizeof(why));
 	if (rc == -ESTALE)
 		snprintf(why + strlen(why), sizeof(why) - strlen(why), ": this guest cannot go on and has to be destroyed (xl destroy)");
 	call_answer(call, rc, rc && !why[0] ? strerror(-rc) : why);
-}
-
-void owner_close_inflight(struct resource *r)
-{
-	inflight_close(r->inflight);
-	r->inflight = NULL;
 }
 
 /* ---- actions of the core ---- */
@@ -311,8 +210,7 @@ void act_released(void *ctx)
 		return; /* the guest is still there, for the next daemon */
 	attachment_forget(r->minor, &r->record.core);
 	r->record = (struct attachment_record){ .core = attachment_of_host(&r->record.core) };
-	owner_close_inflight(r);
-	inflight_forget(r->minor);
+	queues_forget_tables(r, 0);
 	r->go_on = false;
 }
 
@@ -344,6 +242,12 @@ void act_record(void *ctx, const struct attachment *a)
 	write_record(r);
 }
 
+static void forget_marks(struct resource *r)
+{
+	r->record.mark = 0;
+	memset(r->record.more_marks, 0, sizeof(r->record.more_marks));
+}
+
 void act_hold(void *ctx)
 {
 	struct resource *r = ctx;
@@ -351,11 +255,11 @@ void act_hold(void *ctx)
 	if (r->adopting) { /* without a mark: whatever is in the ring lies beyond it */
 		r->hold_at_mark = true;
 		if (!r->record.held)
-			r->record.mark = 0;
-	} else if (r->ring && !r->record.held) {
-		ring_hold(r->ring);
-		r->record.mark = ring_mark(r->ring);
+			forget_marks(r);
+	} else if (queues_attached(r) && !r->record.held) {
+		queues_hold(r);
 	}
+	r->resumed_told = false;
 	r->record.held = true;
 	write_record(r);
 }
@@ -365,8 +269,7 @@ void act_unhold(void *ctx)
 	struct resource *r = ctx;
 
 	r->record.held = r->hold_at_mark = false;
-	if (r->ring)
-		ring_unhold(r->ring);
+	queues_unhold(r);
 	r->ring_work = true;
 	write_record(r);
 }
@@ -375,8 +278,8 @@ bool act_quiet(void *ctx)
 {
 	const struct resource *r = ctx;
 
-	if (r->ring)
-		return ring_quiet(r->ring);
+	if (queues_attached(r))
+		return queues_quiet(r);
 	return !(r->hold_at_mark && r->record.core.served); /* adopted, and its ring is still to be attached */
 }
 
@@ -478,7 +381,7 @@ void owner_release(struct resource *r, struct call *call)
 	r->events = NULL;
 	r->connect_call = NULL;
 	call_answer(connect, -ECANCELED, "the device was closed");
-	owner_detach_ring(r);
+	owner_detach_rings(r);
 	if (r->core) {
 		replicate_release(r->core, now(r)); /* answers a claim that waits */
 	} else {
@@ -486,6 +389,25 @@ void owner_release(struct resource *r, struct call *call)
 		call_answer(claim, -ECANCELED, "the request was withdrawn");
 	}
 	call_answer(call, 0, "");
+}
+
+/* A daemon that finds that its rings were served looks for as many tables as the record says: they are there before, and go away after, it
+ * says so. */
+static int prepare_rings(struct resource *r, const struct ring_set *rings)
+{
+	int rc;
+
+	r->rings = *rings;
+	rc = queues_open_tables(r);
+	if (rc)
+		return rc;
+	if (r->record.others + 1 != rings->count) {
+		r->record.others = rings->count - 1;
+		forget_marks(r); /* of other rings */
+		write_record(r);
+	}
+	queues_forget_tables(r, rings->count); /* nobody waits for what an earlier frontend had in more queues */
+	return 0;
 }
 
 void owner_ring_connect(struct resource *r, struct call *call)
@@ -498,15 +420,11 @@ void owner_ring_connect(struct resource *r, struct call *call)
 		call_answer(call, -EBUSY, "another connection of this ring is under way");
 		return;
 	}
-	owner_detach_ring(r);
-	/* Before the record says that the ring is served: a daemon that finds that looks for the table. */
-	if (!r->inflight)
-		r->inflight = inflight_open(r->minor, r->name, r->go_on);
-	if (!r->inflight) {
+	owner_detach_rings(r);
+	if (prepare_rings(r, &call->connection.rings)) {
 		call_answer(call, -ENOMEM, "drbdxd is out of memory");
 		return;
 	}
-	r->ring_params = call->connection.ring;
 	r->ring_read_only = call->connection.read_only;
 	r->connect_call = call;
 	r->activated = false;
@@ -521,7 +439,7 @@ void owner_ring_disconnect(struct resource *r, struct call *call)
 
 	r->connect_call = NULL;
 	call_answer(connect, -ECANCELED, "the device was closed");
-	owner_detach_ring(r);
+	owner_detach_rings(r);
 	call_answer(call, 0, "");
 }
 
@@ -562,7 +480,7 @@ void owner_nobody_left(struct resource *r, struct call *call)
 	if (r->left) {
 		r->left = false;
 		attachment_forget(r->minor, &r->record.core);
-		inflight_forget(r->minor);
+		queues_forget_tables(r, 0);
 	}
 	if (r->core && !r->record.domid)
 		replicate_nobody_left(r->core, now(r));
@@ -576,9 +494,9 @@ bool owner_park_guest(struct resource *r)
 {
 	struct replicate_status s;
 
-	if (replicate_guest_requests(r->core) || (r->ring && ring_in_flight(r->ring)))
+	if (replicate_guest_requests(r->core) || queues_in_flight(r))
 		return false;
-	owner_detach_ring(r);
+	owner_detach_rings(r);
 	replicate_status(r->core, &s, now(r));
 	if (s.attachment != ATTACHMENT_NONE && s.attachment != ATTACHMENT_RELEASING)
 		replicate_park(r->core, now(r));

@@ -30,7 +30,7 @@ void storage_offer(const struct resource *r, struct features *f)
 				.block_size = disk_block_size(r->disk),
 				.max_segments = BLKIF_SEGMENTS_MAX,
 				.ring_order = RING_ORDER_MAX,
-				.queues = 1,
+				.queues = QUEUES_MAX,
 				.discard = 1,
 				.discard_unit = disk_discard_unit(r->disk) };
 }

@@ -93,6 +93,6 @@ void publish_default_features(struct features *out)
 {
 	*out = (struct features){.max_segments = BLKIF_SEGMENTS_MAX,
 				 .ring_order = RING_ORDER_MAX,
-				 .queues = 1,
+				 .queues = 1, /* what every partner offers */
 				 .block_size = 512};
 }

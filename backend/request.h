@@ -44,7 +44,8 @@
 /* the unit of every sector number, whatever the disk's block size (blkif.h) */
 #define SECTOR_SIZE	    512u
 #define REQUEST_SECTORS_MAX 2048u /* 1 MiB: 256 indirect segments of 4 KiB */
-#define REQUESTS_MAX	    512u  /* slots of a ring of order 4; a guest's `tag` is below this */
+#define REQUESTS_MAX	    512u  /* slots of a ring of order 4; a guest's `tag` is below this, whatever queue it comes from */
+#define QUEUES_MAX	    4u	  /* of a guest's disk; together they have REQUESTS_MAX in flight at most (gate.h) */
 #define COPIES_MAX	    16u	  /* of the resync at once; their tags follow */
 #define PIECES_MAX	    16u	  /* of discards at once; their tags follow */
 #define DISCARD_SECTORS_MAX 8192u /* a piece of a discard: 4 MiB, an extent of the activity log */

@@ -299,7 +299,7 @@ int resource_left_servable(const struct resource *r, uint32_t domid, bool served
 	}
 	if (!attachment_needs_table(&record))
 		return 0;
-	return inflight_look(r->minor, r->name, domid, why, why_size);
+	return inflight_look(r->minor, record.others + 1, r->name, domid, why, why_size);
 }
 
 /* Before the thread runs: it must not give the token away under a guest that is still there. */
@@ -426,7 +426,7 @@ int resource_start(const struct config_resource *cfg, struct mailbox *control, s
 	r->features = (struct features){ .block_size = 512,
 					 .max_segments = BLKIF_SEGMENTS_MAX,
 					 .ring_order = RING_ORDER_MAX,
-					 .queues = 1 };
+					 .queues = 1 }; /* until it is known what was agreed on */
 	TAILQ_INIT(&r->handler_runs);
 	r->resyncing_message.run = resyncing_changed;
 	r->control = control;

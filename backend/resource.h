@@ -85,9 +85,9 @@ void resource_command(struct resource *r, enum command command, resource_reply_f
 void resource_claim(struct resource *r, const struct resource_claim *claim, resource_reply_fn *reply, void *ctx);
 /* replies when the ring is unmapped; what is in flight ends in the background */
 void resource_release(struct resource *r, resource_reply_fn *reply, void *ctx);
-/* replies 0 when the ring is attached and is being served; -ESTALE: it never will be */
+/* replies 0 when the rings are attached and are being served; -ESTALE: it never will be */
 struct resource_connection {
-	struct ring_params ring;
+	struct ring_set rings;
 	char who[WIRE_TEXT + 1]; /* as in the claim: an arriving guest has been renamed since */
 	bool read_only;
 	bool alone; /* the guest has no other disk of ours */
@@ -133,7 +133,8 @@ struct resource_status {
 	uint64_t hung_ms;	      /* and the age of the oldest */
 	char peer_address[80];
 	uint16_t protocol; /* the version that is spoken with the partner; 0: not connected */
-	struct ring_counters ring;
+	struct ring_counters ring; /* of all queues, */
+	unsigned int queues;	   /* so many are attached */
 	uint32_t left_requests; /* of the ring, that an earlier daemon left: not answered yet */
 	uint64_t left_since_ms;
 	struct handover_steps steps;

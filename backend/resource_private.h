@@ -67,11 +67,18 @@ struct call {
 	struct resource_status *status;
 };
 
-/* A ring and the poll operation that watches its event channel; outlives the ring until the
+/* The poll operation that watches a ring's event channel; outlives the ring until the
  * kernel has let go of the operation. */
 struct watch {
 	struct loop_op op;
+	struct queue *queue;
+};
+
+struct queue {
 	struct resource *resource;
+	struct ring *ring; /* NULL: not attached */
+	struct watch *watch;
+	struct inflight_table *inflight; /* NULL until a ring is to be connected */
 };
 
 struct resource {
@@ -124,15 +131,15 @@ struct resource {
 	/* the latter: of a claim that came before the disk was open */
 	uint64_t started_ms, open_retry_ms, claim_deadline_ms;
 	char disk_why[RESOURCE_TEXT];
-	struct ring *ring, *orphans; /* served; detached with requests in flight */
-	struct watch *watch;
-	struct inflight_table *inflight; /* NULL until a ring is to be connected */
+	struct queue queue[QUEUES_MAX]; /* the first rings.count are used; attached all together */
+	struct ring_set rings;
+	unsigned int first_queue; /* which is run first next time */
+	struct gate gate;
 	unsigned int left_requests;	 /* that an earlier daemon left unanswered, until all are answered */
 	uint64_t left_since_ms;
-	struct ring_params ring_params;
-	struct gate gate;
 	bool ring_read_only, ring_work; /* ring_work: there may be something to consume or to answer */
-	bool activated;			/* connect_call waits only for the orphans */
+	bool activated;			/* connect_call waits only for what earlier rings have in flight */
+	bool resumed_told;		/* of the present hold: something lies beyond a mark */
 	/* of the attachment, for a later daemon; domid 0: there is none */
 	struct attachment_record record;
 	/* What an earlier daemon recorded, of a guest that has neither been adopted nor said to be gone (`left`). Until
@@ -190,12 +197,12 @@ void resource_handled(struct resource *r, enum handler handler, const struct han
 void handlers_forget(struct resource *r); /* control thread: the resource is being freed */
 
 /* owner_ring.c, for owner.c: parts of a turn, and the core's actions. */
+void owner_note_first_request(struct resource *r); /* one waits */
+void owner_post_broken(struct resource *r, const char *why);
 void owner_claim_waited(struct resource *r);
 void owner_finish_connect(struct resource *r);
 void owner_serve_ring(struct resource *r);
-void owner_detach_ring(struct resource *r);
 void owner_tell_size(struct resource *r); /* resource_features() has another size: the guest is to see it */
-void owner_close_inflight(struct resource *r);
 bool owner_park_guest(struct resource *r); /* false: requests are still being finished */
 void act_claimed(void *ctx, int rc, const char *why);
 void act_activated(void *ctx, int rc, const char *why);
@@ -209,6 +216,23 @@ void act_look_suspended(void *ctx, uint64_t query, const uint8_t *uuid);
 void act_used(void *ctx);
 void act_sibling_ready(void *ctx, int rc);
 void act_outdated(void *ctx, const char *why);
+
+/* owner_queue.c */
+bool queues_attached(const struct resource *r);
+int queues_attach(struct resource *r, const struct blkif_limits *limits, char *why, size_t why_size);
+void owner_detach_rings(struct resource *r);
+int queues_open_tables(struct resource *r); /* those of r->rings */
+void owner_close_inflight(struct resource *r);
+void queues_forget_tables(struct resource *r, unsigned int from); /* queue on */
+void queues_serve(struct resource *r);
+void queues_grow(struct resource *r, uint64_t sectors); /* the disk has become larger */
+unsigned int queues_left(const struct resource *r);
+unsigned int queues_in_flight(const struct resource *r);
+void queues_counters(const struct resource *r, struct ring_counters *out);
+void queues_hold(struct resource *r); /* notes the marks in the record, as the next one does */
+void queues_hold_attached(struct resource *r, bool at_marks);
+void queues_unhold(struct resource *r);
+bool queues_quiet(const struct resource *r);
 
 /* disk.h's and superblock_io.h's answers (owner.c) */
 void owner_disk_done(void *ctx, struct request *req, int rc);

@@ -26,8 +26,8 @@
  *     after ring_attach(). When one was not answered, nothing is consumed any more.
  *  4. A response goes to slot rsp_prod_pvt, which lies before req_cons: it never overwrites an unconsumed
  *     request.
- *  5. The guest's id is echoed and never used as a key; requests are known by their tag, the index in the
- *     table.
+ *  5. The guest's id is echoed and never used as a key; requests are known by their place in the table, which is what is
+ *     called a tag here. (The owner's, in struct request, are unique over all queues.)
  *  6. The port stays masked from ring_event() until a round has ended with req_event armed, so a guest
  *     whose ring may not be consumed cannot wake us, and no event is lost (one that comes while masked is
  *     delivered on unmasking).
@@ -65,6 +65,7 @@
 
 struct guest_request {
 	struct request req;		/* first: what the owner sees */
+	struct ring *ring;
 	struct blkif_op op;
 	int16_t status;			/* BLKIF_RSP_* */
 	bool needs_indirect;
@@ -84,6 +85,7 @@ struct ring {
 	xenevtchn_handle *evtchn;
 	int port;
 	bool masked, broken, running;
+	bool no_room;			/* for the data of the next request */
 	bool silent;			/* something is not answered, since its guest is stale */
 	bool held, told;		/* told: of the present hold, that something lies beyond the mark */
 	RING_IDX mark;
@@ -115,6 +117,16 @@ refuse(int rc, char *why, size_t why_size, const char *fmt, ...)
 static struct guest_request *guest(struct request *req)
 {
 	return (struct guest_request *)req;
+}
+
+static uint16_t tag_of(const struct ring *ring, const struct guest_request *g)
+{
+	return (uint16_t)(g - ring->table);
+}
+
+struct ring *ring_of(const struct request *req)
+{
+	return ((const struct guest_request *)req)->ring;
 }
 
 static unsigned int slots(const struct ring *ring)
@@ -212,6 +224,8 @@ static int make_table(struct ring *ring, char *why, size_t why_size)
 	ring->table = calloc(slots(ring), sizeof(ring->table[0]));
 	if (!ring->table)
 		return refuse(-ENOMEM, why, why_size, "no memory for a ring of %u slots", slots(ring));
+	for (i = 0; i < slots(ring); i++)
+		ring->table[i].ring = ring;
 	for (i = slots(ring); i; i--)
 		if (ring->inflight->entry[i - 1].state == INFLIGHT_FREE)
 			ring->free[ring->free_count++] = (uint16_t)(i - 1);
@@ -440,11 +454,12 @@ static bool take(struct ring *ring, uint16_t tag)
 	size_t bytes;
 
 	g->failed = false;
-	g->req = (struct request){ .tag = tag };
+	g->req = (struct request){ 0 };
 	set_verdict(ring, g, blkif_parse(&ring->inflight->entry[tag].slot, &ring->limits, &g->op, why, sizeof(why)), why);
 	bytes = buffer_bytes(g);
 	if (bytes) {
 		g->req.data = pool_get(ring->pool, bytes);
+		ring->no_room = !g->req.data;
 		if (!g->req.data)
 			return false;
 	}
@@ -686,6 +701,7 @@ bool ring_run(struct ring *ring)
 	if (ring->silent)
 		return false;
 	ring->running = true;
+	ring->no_room = false;
 	if (ring->left_count)
 		consumed = run_left(ring);
 	if (!ring->left_count)
@@ -708,21 +724,23 @@ void ring_complete(struct ring *ring, struct request *req, int rc)
 {
 	struct guest_request *g = guest(req);
 
-	assert(req->tag < slots(ring) && g == &ring->table[req->tag]);
+	uint16_t tag = tag_of(ring, g);
+
+	assert(g->ring == ring && tag < slots(ring));
 	if (!ring->back.sring) {
-		entry_put(ring, req->tag);
+		entry_put(ring, tag);
 		if (ring->free_count == slots(ring))
 			ring_free(ring);
 		return;
 	}
 	if (rc == -ECANCELED) {
 		ring->silent = true;
-		entry_put(ring, req->tag);
+		entry_put(ring, tag);
 		return;
 	}
-	assert(ring->inflight->entry[req->tag].state == INFLIGHT_TAKEN);
+	assert(ring->inflight->entry[tag].state == INFLIGHT_TAKEN);
 	g->status = rc < 0 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY;
-	ring->done[ring->done_count++] = req->tag;
+	ring->done[ring->done_count++] = tag;
 }
 
 static void copy_reads(struct ring *ring)
@@ -786,6 +804,16 @@ void ring_push(struct ring *ring)
 unsigned int ring_in_flight(const struct ring *ring)
 {
 	return slots(ring) - ring->free_count - (ring->left_count - ring->left_next);
+}
+
+bool ring_short(const struct ring *ring)
+{
+	return ring->no_room;
+}
+
+bool ring_goes_on(const struct ring *ring)
+{
+	return ring->left_count;
 }
 
 unsigned int ring_left(const struct ring *ring)

@@ -2,7 +2,7 @@
 /*
  * ring.h: a guest's shared ring: requests are consumed, their data copied through grants, answers pushed.
  *
- * One structure is one queue.  Owner thread only; ring_attach() and ring_detach() too.
+ * One structure is one queue of a disk.  Owner thread only; ring_attach() and ring_detach() too.
  */
 #ifndef DRBDX_BACKEND_RING_H
 #define DRBDX_BACKEND_RING_H
@@ -23,14 +23,20 @@ struct ring_params {		/* as read from the frontend's xenstore directory, each va
 	uint32_t domid;
 	uint8_t order;
 	uint8_t abi;		/* enum slot_abi */
+	uint8_t queue, others;	/* its number, and how many other queues the disk has */
 	uint32_t ref[1u << RING_ORDER_MAX];
 	uint32_t port;		/* the frontend's event-channel port */
+};
+
+struct ring_set {		/* of a disk: a ring for each of its queues */
+	unsigned int count;
+	struct ring_params ring[QUEUES_MAX];
 };
 
 struct ring_ops {
 	/* May the next request be consumed now? Asked before it is looked at (NULL), and again when it has been. */
 	bool (*ready)(void *ctx, const struct request *next);
-	/* Validated; a write's data has been copied. Must not call ring_run() or ring_detach();
+	/* Validated; a write's data has been copied. The tag is the owner's to set. Must not call ring_run() or ring_detach();
 	 * ring_complete() and ring_push() are allowed. */
 	void (*submit)(void *ctx, struct request *req);
 	/* The ring is hostile: nothing more is consumed. Called once, as the last thing ring_run() does, so
@@ -90,6 +96,7 @@ bool ring_run(struct ring *ring);
  * guest, which is stale, gets no answer, and the ring does not go on); the request and its data are the ring's again. ring_push() copies the data of all completed reads in one batch,
  * returns the buffers, publishes the responses and notifies the guest at most once; run the ring after it. */
 void ring_complete(struct ring *ring, struct request *req, int rc);
+struct ring *ring_of(const struct request *req); /* that submitted it; detached or not */
 void ring_push(struct ring *ring);
 
 /* The hand-over (docs/HANDOVER.md, R2 and R3). ring_hold() notes req_prod: nothing beyond that mark is consumed
@@ -106,6 +113,12 @@ bool ring_quiet(const struct ring *ring);
 
 /* Consumed and not yet published as answered; for a detached ring it counts the orphans. */
 unsigned int ring_in_flight(const struct ring *ring);
+
+/* The next request found no room for its data when the ring was run last. */
+bool ring_short(const struct ring *ring);
+
+/* Something that an earlier daemon left is still to be submitted. */
+bool ring_goes_on(const struct ring *ring);
 
 /* Of those that an earlier daemon left unanswered: still so. (Some may not be in flight yet.) */
 unsigned int ring_left(const struct ring *ring);

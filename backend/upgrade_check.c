@@ -125,7 +125,7 @@ static bool look_at_guest(struct check *c, const struct config_resource *res)
 	}
 	if (!record.domid)
 		return false;
-	if (attachment_needs_table(&record) && inflight_look(res->self->minor, res->name, record.domid, why, sizeof(why)))
+	if (attachment_needs_table(&record) && inflight_look(res->self->minor, record.others + 1, res->name, record.domid, why, sizeof(why)))
 		problem(c, "%s: what its guest waits for could not be told: %s", res->name, why);
 	return true;
 }

@@ -114,14 +114,24 @@ static bool may_connect(struct vbd *v)
 	return false;
 }
 
+unsigned int vbd_queues(const struct vbd *v)
+{
+	const struct resource *r = vbd_resource(v);
+	struct features features = { .queues = 1 };
+
+	if (r)
+		resource_features(r, &features);
+	return features.queues;
+}
+
 static enum xenbus_event look_ring(struct vbd *v, char *reason, size_t size)
 {
-	int rc = frontend_read(v->devices->store, v->frontend, v->domid, &v->seen, reason, size);
+	int rc = frontend_read(v->devices->store, v->frontend, v->domid, vbd_queues(v), &v->seen, reason, size);
 
 	if (rc == -EIO)
 		return XENBUS_EVENT_NONE;
 	if (!rc && (v->attached || v->phase == XENBUS_PHASE_ATTACHING) &&
-	    frontend_same_ring(&v->ring, &v->seen))
+	    frontend_same_rings(&v->rings, &v->seen))
 		return XENBUS_EVENT_FE_SAME;
 	if (!may_connect(v))
 		return XENBUS_EVENT_FE_EARLY;

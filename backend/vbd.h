@@ -65,7 +65,7 @@ struct vbd {
 	struct resource *resource;		/* valid while claim != CLAIM_NONE */
 	bool claim_pending, connect_pending, detach_pending, release_pending;
 	bool attached;
-	struct ring_params ring, seen;		/* attached or being attached; last read from the frontend */
+	struct ring_set rings, seen;		/* attached or being attached; last read from the frontend */
 	bool ask_again;				/* vbd_used() could not ask all of them */
 	struct vbd_question *question;		/* vbd_handover.c: the first request waits for other disks */
 	resource_reply_fn *add_reply;
@@ -94,6 +94,7 @@ void vbd_run(struct vbd *v);			/* looks and acts until nothing changes; may free
 void vbd_say(struct vbd *v, const char *why);	/* for status; logged when it changes */
 struct resource *vbd_resource(const struct vbd *v);
 void vbd_resized(void *ctx);			/* struct resource_events */
+unsigned int vbd_queues(const struct vbd *v);	/* how many the guest may have */
 void vbd_free(struct vbd *v);
 
 /* device.c */

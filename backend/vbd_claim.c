@@ -209,13 +209,13 @@ static void connected(void *ctx, int rc, const char *why)
 
 void vbd_attach(struct vbd *v)
 {
-	struct resource_connection c = { .ring = v->seen, .read_only = v->script_mode == 'r' };
+	struct resource_connection c = { .rings = v->seen, .read_only = v->script_mode == 'r' };
 	struct claimant claimant;
 
 	vbd_claimant(v, &claimant);
 	snprintf(c.who, sizeof(c.who), "%s", claimant.who);
 	c.alone = vbd_alone(v);
-	v->ring = v->seen;
+	v->rings = v->seen;
 	v->connect_pending = true;
 	resource_ring_connect(v->resource, &c, connected, v);
 }

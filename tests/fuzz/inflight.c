@@ -2,7 +2,7 @@
 /*
  * inflight.c: any table of requests in flight, as an earlier daemon may have left it in /run, and any indices of a ring: what
  * is taken from it is possible, and goes on being so. Input: rsp_prod, req_prod (4 bytes each), then bytes over a sound table: its
- * header's first 240, then its first 8 entries.
+ * header's first 248, then its first 8 entries.
  */
 #include <assert.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define HEADER	240u
+#define HEADER	248u
 #define ENTRIES (8 * sizeof(struct inflight_entry))
 
 static const struct ring_params ring = { .domid = 7, .order = 0, .ref = { 16 }, .port = 5 };

@@ -127,6 +127,50 @@ static void assert_same(const struct attachment_record *a, const struct attachme
 	assert_int_equal(a->core.known, b->core.known);
 	assert_int_equal(a->held, b->held);
 	assert_int_equal(a->mark, b->mark);
+	assert_int_equal(a->others, b->others);
+	assert_memory_equal(a->more_marks, b->more_marks, sizeof(a->more_marks));
+}
+
+/* So that one that knows only one queue does not go on with it: it has another version then, and only then. */
+static void a_record_of_several_queues_has_their_marks(void **state)
+{
+	struct attachment_record several = full, r;
+	char text[400];
+
+	(void)state;
+	attachment_write(MINOR, &full);
+	text_of(text, sizeof(text));
+	assert_memory_equal(text, "version 3 ", 10);
+	for (unsigned int others = 1; others < QUEUES_MAX; others++) {
+		several.others = others;
+		several.more_marks[others - 1] = UINT32_MAX - others;
+		attachment_write(MINOR, &several);
+		text_of(text, sizeof(text));
+		assert_memory_equal(text, "version 4 ", 10);
+		assert_int_equal(attachment_read(MINOR, &r), 0);
+		assert_same(&r, &several);
+	}
+	attachment_write(MINOR, &full);
+	assert_int_equal(attachment_read(MINOR, &r), 0);
+	assert_same(&r, &full);
+}
+
+static void queues_that_cannot_be_are_ignored(void **state)
+{
+#define HEAD "version 4 domid 1 served 2 reserved 0 handed_over 0 stale 0 held 0 mark 0 confirmed 0 known 1"
+	static const char *const texts[] = { HEAD "\n", HEAD " others 0 marks 1 2 3\n", HEAD " others 4 marks 1 2 3\n",
+					     HEAD " others 2 marks 1 2\n", HEAD " others -1 marks 1 2 3\n" };
+	struct attachment_record r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		put(texts[i]);
+		assert_int_equal(attachment_read(MINOR, &r), -EINVAL);
+	}
+	put(HEAD " others 3 marks 1 2 3\n");
+	assert_int_equal(attachment_read(MINOR, &r), 0);
+	assert_int_equal(r.more_marks[2], 3);
+#undef HEAD
 }
 
 static void a_record_is_read_as_it_was_written(void **state)
@@ -286,7 +330,7 @@ static void what_cannot_be_read_is_named_in_words(void **state)
 	(void)state;
 	put("version 4 domid 5 served 7 and more\n");
 	assert_int_equal(attachment_look(MINOR, &r, why, sizeof(why)), -EINVAL);
-	assert_non_null(strstr(why, "is not a record that this drbdxd knows (version 3)"));
+	assert_non_null(strstr(why, "is not a record that this drbdxd knows (versions 3 and 4)"));
 	attachment_forget(MINOR, &(struct attachment){ .known = false });
 	assert_int_equal(attachment_look(MINOR, &r, why, sizeof(why)), -ENOENT);
 	assert_non_null(strstr(why, "No such file"));
@@ -324,6 +368,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_record_is_read_as_it_was_written),
+		T(a_record_of_several_queues_has_their_marks),
+		T(queues_that_cannot_be_are_ignored),
 		T(no_field_is_another_ones),
 		T(the_record_of_another_resource_is_not_read),
 		T(a_record_that_was_forgotten_is_not_there),

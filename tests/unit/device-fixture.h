@@ -30,7 +30,8 @@ struct resource {
 	struct resource_claim asked;	/* the last claim */
 	struct { unsigned int n; uint64_t query; int rc; char why[RESOURCE_TEXT]; } suspended;
 	unsigned int sibling_used, guest_ready, outdated;
-	struct ring_params ring;
+	struct ring_params ring;	/* of the first queue */
+	struct ring_set rings;
 	bool read_only, mapped, claimed;
 	const struct resource_events *events;
 	void *events_ctx;
@@ -116,7 +117,8 @@ void resource_ring_connect(struct resource *r, const struct resource_connection 
 {
 	assert_true(r->claimed);
 	assert_false(r->mapped);		/* never two rings */
-	r->ring = c->ring;
+	r->ring = c->rings.ring[0];
+	r->rings = c->rings;
 	r->read_only = c->read_only;
 	ask(CALL_CONNECT, reply, ctx);
 }

@@ -96,11 +96,12 @@ static void a_hostile_ring_order_is_refused(void **state)
 	refused("num-ring-pages", "0", 1);
 }
 
-static void several_queues_are_refused_with_the_way_out(void **state)
+static void more_queues_than_were_agreed_on_are_refused_with_the_way_out(void **state)
 {
 	(void)state;
 	refused("multi-queue-num-queues", "0", 1);
 	refused("multi-queue-num-queues", "65536", 5);
+	refused("multi-queue-num-queues", "65535", 5);
 	refused("multi-queue-num-queues", "x", 1);
 	setup(NULL);
 	show("multi-queue-num-queues", "4", 1);
@@ -109,7 +110,104 @@ static void several_queues_are_refused_with_the_way_out(void **state)
 	setup(NULL);
 	show("multi-queue-num-queues", "1", 1);
 	assert_int_equal(fake.count[CALL_CONNECT], 1);
+	assert_int_equal(fake.rings.count, 1);
 	teardown(NULL);
+}
+
+/* A guest with `n` queues, one page each; the same key of one of them may be something else. */
+static void show_queues(unsigned int n, const char *key, const char *value)
+{
+	char path[128], text[16];
+
+	setup(NULL);
+	fake.features.queues = 4;
+	attached_device();
+	xf_write(FE "protocol", "x86_64-abi");
+	snprintf(text, sizeof(text), "%u", n);
+	xf_write(FE "multi-queue-num-queues", text);
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), FE "queue-%u/ring-ref", i);
+		snprintf(text, sizeof(text), "%u", 100 + i);
+		xf_write(path, text);
+		snprintf(path, sizeof(path), FE "queue-%u/event-channel", i);
+		snprintf(text, sizeof(text), "%u", 10 + i);
+		xf_write(path, text);
+	}
+	if (key) {
+		snprintf(path, sizeof(path), FE "%s", key);
+		if (value)
+			xf_write(path, value);
+		else
+			xf_rm(path);
+	}
+	frontend_to("3");
+}
+
+static void up_to_four_queues_are_served(void **state)
+{
+	(void)state;
+	for (unsigned int n = 2; n <= 4; n++) {
+		show_queues(n, NULL, NULL);
+		assert_string_equal(xf_get(BE "multi-queue-max-queues"), "4");
+		assert_int_equal(fake.count[CALL_CONNECT], 1);
+		assert_int_equal(fake.rings.count, n);
+		for (unsigned int i = 0; i < n; i++) {
+			const struct ring_params *ring = &fake.rings.ring[i];
+
+			assert_int_equal(ring->domid, 3);
+			assert_int_equal(ring->queue, i);
+			assert_int_equal(ring->others, n - 1);
+			assert_int_equal(ring->order, 0);
+			assert_int_equal(ring->ref[0], 100 + i);
+			assert_int_equal(ring->port, 10 + i);
+		}
+		answer(CALL_CONNECT, 0, "");
+		assert_string_equal(xf_get(BE "state"), "4");
+		frontend_to("3"); /* the same again */
+		assert_int_equal(fake.count[CALL_DISCONNECT], 0);
+		xf_write(FE "queue-1/event-channel", "99");
+		frontend_to("4");
+		assert_int_equal(fake.count[CALL_DISCONNECT], 1);
+		teardown(NULL);
+	}
+}
+
+static void another_number_of_queues_is_another_set_of_rings(void **state)
+{
+	(void)state;
+	show_queues(4, NULL, NULL);
+	answer(CALL_CONNECT, 0, "");
+	xf_write(FE "multi-queue-num-queues", "2");
+	frontend_to("3");
+	assert_int_equal(fake.count[CALL_DISCONNECT], 1);
+	answer(CALL_DISCONNECT, 0, "");
+	assert_int_equal(fake.rings.count, 2);
+	answer(CALL_CONNECT, 0, "");
+	teardown(NULL);
+}
+
+/* H18 */
+static void a_queue_that_cannot_be_is_refused_in_words(void **state)
+{
+	static const struct { unsigned int n; const char *key, *value, *words; } t[] = {
+		{ 5, NULL, NULL, "5 queues" },
+		{ 2, "queue-1/ring-ref", NULL, "no queue-1/ring-ref" },
+		{ 4, "queue-3/event-channel", NULL, "no queue-3/event-channel" },
+		{ 4, "queue-0/ring-ref", "0", "queue-0/ring-ref is not a number" },
+		{ 4, "queue-2/event-channel", "-1", "queue-2/event-channel is not a number" },
+		{ 4, "queue-3/ring-ref", "101", "queue-3 has a ring page of queue-1" },
+		{ 4, "queue-2/event-channel", "10", "queue-2 has the event channel of queue-0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		show_queues(t[i].n, t[i].key, t[i].value);
+		assert_int_equal(fake.count[CALL_CONNECT], 0);
+		if (!strstr(xf_get(ERROR_NODE), t[i].words))
+			fail_msg("'%s' does not say '%s'", xf_get(ERROR_NODE), t[i].words);
+		assert_string_equal(xf_get(BE "state"), "5");
+		teardown(NULL);
+	}
 }
 
 static void add_refuses_a_guest_that_agreed_on_several_queues(void **state)
@@ -265,7 +363,10 @@ int main(void)
 		cmocka_unit_test(each_key_is_a_strict_number_in_range),
 		cmocka_unit_test(the_known_protocols_are_served_and_no_others),
 		cmocka_unit_test(a_hostile_ring_order_is_refused),
-		cmocka_unit_test(several_queues_are_refused_with_the_way_out),
+		cmocka_unit_test(more_queues_than_were_agreed_on_are_refused_with_the_way_out),
+		cmocka_unit_test(up_to_four_queues_are_served),
+		cmocka_unit_test(another_number_of_queues_is_another_set_of_rings),
+		cmocka_unit_test(a_queue_that_cannot_be_is_refused_in_words),
 		TEST(add_refuses_a_guest_that_agreed_on_several_queues),
 		cmocka_unit_test(both_spellings_of_the_ring_are_read),
 		TEST(a_state_that_is_none_gets_words_and_the_disk_goes_on),

@@ -656,6 +656,7 @@ static void tags_are_unique_among_the_requests_in_flight(void **state)
 
 	(void)state;
 	fake_start(0, 0, 1);
+	fake.gated = true;
 	for (i = 0; i < 32; i++)
 		guest_put(BLKIF_OP_READ, 8, 1, 0);	/* one id for all of them is legal */
 	guest_push();

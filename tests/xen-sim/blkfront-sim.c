@@ -40,7 +40,7 @@ static const char usage_text[] =
 "\n"
 "The guest:\n"
 "  guest   --domid D --devid V --control SOCKET [--model FILE] [--seed N] [--depth N] [--segments N]\n"
-"          [--ring-order 0..4] [--ring-keys new|old|order0] [--num-ring-pages] [--protocol S|none]\n"
+"          [--ring-order 0..4] [--queues 1..4] [--ring-keys new|old|order0] [--num-ring-pages] [--protocol S|none]\n"
 "          [--no-indirect] [--style linux|jump4|grub|netbsd] [--timeout MS] [--background] [--no-connect]\n"
 "                            protocol: x86_64-abi, x86_32-abi, arm-abi; its ring is as that says\n"
 "          [--state FILE]    one that was suspended elsewhere: it goes on, and asks again for all that it has\n"
@@ -63,7 +63,8 @@ static const char usage_text[] =
 "                            offset 0..7 (sectors; data begin there in their first page),\n"
 "                            flush N (one of N operations of a mixed load), flush-after N (writes, where a load only\n"
 "                            writes), depth N (so many at once, of --depth),\n"
-"                            barrier N (one of N writes is one), discard N (likewise, up to 10 MiB long)\n"
+"                            barrier N (one of N writes is one), discard N (likewise, up to 10 MiB long),\n"
+"                            queues N (from the next connection on)\n"
 "  raw-discard SECTOR:SECTORS:FLAG\n"
 "                            whatever it is; the answer has its status, which is 0, -1 or -2 (not supported)\n"
 "  close, connect, reconnect through the states of the frontend\n"
@@ -188,6 +189,8 @@ static int command_set(struct guest *g, const char *key, const char *value)
 		l->barrier_every = (unsigned)atoi(value);
 	} else if (!strcmp(key, "discard")) {
 		l->discard_every = (unsigned)atoi(value);
+	} else if (!strcmp(key, "queues") && (unsigned)atoi(value) - 1 < FE_QUEUES_MAX) {
+		g->fe.cfg.queues = (unsigned)atoi(value);
 	} else {
 		return -EINVAL;
 	}
@@ -600,7 +603,7 @@ enum {
 	OPT_DOMID = 256, OPT_DEVID, OPT_RESOURCE, OPT_SCRIPT, OPT_KIND, OPT_NAME, OPT_UUID, OPT_DEV,
 	OPT_READONLY, OPT_CDROM, OPT_PV, OPT_AUTO, OPT_FORCE, OPT_CONTROL, OPT_MODEL, OPT_SEED, OPT_DEPTH,
 	OPT_SEGMENTS, OPT_RING_ORDER, OPT_RING_KEYS, OPT_NUM_RING_PAGES, OPT_PROTOCOL, OPT_NO_INDIRECT,
-	OPT_STYLE, OPT_TIMEOUT, OPT_BACKGROUND, OPT_NO_CONNECT, OPT_VOLUME, OPT_STATE,
+	OPT_STYLE, OPT_TIMEOUT, OPT_BACKGROUND, OPT_NO_CONNECT, OPT_VOLUME, OPT_STATE, OPT_QUEUES,
 };
 
 static const struct option long_options[] = {
@@ -633,6 +636,7 @@ static const struct option long_options[] = {
 	{ "no-connect", 0, 0, OPT_NO_CONNECT },
 	{ "volume", 1, 0, OPT_VOLUME },
 	{ "state", 1, 0, OPT_STATE },
+	{ "queues", 1, 0, OPT_QUEUES },
 	{ 0, 0, 0, 0 },
 };
 
@@ -690,6 +694,7 @@ static bool option_of_guest(struct options *o, int opt, const char *arg)
 	case OPT_DEPTH: o->fe.depth = (unsigned)atoi(arg); return o->fe.depth >= 1 && o->fe.depth <= 512;
 	case OPT_SEGMENTS: o->fe.max_segs = (unsigned)atoi(arg); return o->fe.max_segs - 1 < SEGS_MAX;
 	case OPT_RING_ORDER: o->fe.ring_order = (unsigned)atoi(arg); return o->fe.ring_order <= 4;
+	case OPT_QUEUES: o->fe.queues = (unsigned)atoi(arg); return o->fe.queues - 1 < FE_QUEUES_MAX;
 	case OPT_RING_KEYS: return option_ring_keys(o, arg);
 	case OPT_NUM_RING_PAGES: o->fe.num_ring_pages = true; return true;
 	case OPT_PROTOCOL:

@@ -142,14 +142,15 @@ int fe_init(struct frontend *fe, const struct fe_config *cfg)
 	rc = sim_evtchn_open(&fe->ev, (uint16_t)cfg->domid, true);
 	if (rc < 0)
 		return rc;
-	page = sim_pages_alloc(fe->guest, cfg->depth * (SEGS_MAX + 1) + RING_PAGES_MAX);
+	page = sim_pages_alloc(fe->guest, cfg->depth * (SEGS_MAX + 1) + FE_QUEUES_MAX * RING_PAGES_MAX);
 	if (page < 0)
 		return (int)page;
-	fe->ring_page = (uint32_t)page;
 	fe->most = cfg->depth;
+	for (unsigned i = 0; i < FE_QUEUES_MAX; i++)
+		fe->q[i].ring_page = (uint32_t)page + i * RING_PAGES_MAX;
 	fe->req = calloc(cfg->depth, sizeof(*fe->req));
 	for (unsigned i = 0; i < cfg->depth; i++) {
-		fe->req[i].first_page = fe->ring_page + RING_PAGES_MAX + i * (SEGS_MAX + 1);
+		fe->req[i].first_page = (uint32_t)page + FE_QUEUES_MAX * RING_PAGES_MAX + i * (SEGS_MAX + 1);
 		fe->req[i].floor = calloc(SEGS_MAX * SECTORS_PER_PAGE, sizeof(uint32_t));
 	}
 	fe->next_id = 0x5eed000000000000ull;
@@ -159,44 +160,73 @@ int fe_init(struct frontend *fe, const struct fe_config *cfg)
 
 /* Ring and states. */
 
-int fe_make_ring(struct frontend *fe)
+static int make_queue(struct frontend *fe, struct fe_queue *q)
 {
 	unsigned pages = 1u << fe->cfg.ring_order;
-	struct blkif_sring *s = sim_page(fe->guest, fe->ring_page);
+	struct blkif_sring *s = sim_page(fe->guest, q->ring_page);
 
 	memset(s, 0, (size_t)pages * SIM_PAGE);
-	XEN_FRONT_RING_INIT(&fe->ring, s, (size_t)pages * SIM_PAGE);
+	XEN_FRONT_RING_INIT(&q->ring, s, (size_t)pages * SIM_PAGE);
 	for (unsigned i = 0; i < pages; i++) {
-		int64_t ref = sim_grant_give(fe->guest, 0, fe->ring_page + i, false);
+		int64_t ref = sim_grant_give(fe->guest, 0, q->ring_page + i, false);
 
 		if (ref < 0)
 			return (int)ref;
-		fe->ring_ref[i] = (uint32_t)ref;
+		q->ring_ref[i] = (uint32_t)ref;
 	}
-	fe->port = sim_evtchn_alloc(&fe->ev, 0);
-	return fe->port < 0 ? fe->port : 0;
+	q->port = sim_evtchn_alloc(&fe->ev, 0);
+	return q->port < 0 ? q->port : 0;
+}
+
+/* Of all its queues: as many as it wants and the backend offers. */
+int fe_make_ring(struct frontend *fe)
+{
+	int rc = 0, most = be_read_int(fe, "multi-queue-max-queues", 1);
+
+	fe->queues = fe->cfg.queues && (int)fe->cfg.queues < most ? fe->cfg.queues : fe->cfg.queues ? (unsigned)most : 1;
+	fe->next_queue = 0;
+	for (unsigned i = 0; !rc && i < fe->queues; i++)
+		rc = make_queue(fe, &fe->q[i]);
+	return rc;
+}
+
+/* A single queue has its keys in the directory itself. */
+static void queue_write_int(struct frontend *fe, unsigned queue, const char *name, long long value)
+{
+	char *key = fe->queues > 1 ? fmt("queue-%u/%s", queue, name) : fmt("%s", name);
+
+	fe_write_int(fe, key, value);
+	free(key);
+}
+
+static void publish_queue(struct frontend *fe, unsigned queue)
+{
+	const struct fe_queue *q = &fe->q[queue];
+	unsigned pages = 1u << fe->cfg.ring_order;
+	char key[32];
+
+	if (fe->cfg.ring_order == 0 && (fe->cfg.old_keys || fe->cfg.order0_ring_ref)) {
+		queue_write_int(fe, queue, "ring-ref", q->ring_ref[0]);
+	} else {
+		for (unsigned i = 0; i < pages; i++) {
+			snprintf(key, sizeof(key), "ring-ref%u", i);
+			queue_write_int(fe, queue, key, q->ring_ref[i]);
+		}
+	}
+	queue_write_int(fe, queue, "event-channel", q->port);
 }
 
 void fe_publish(struct frontend *fe)
 {
-	unsigned pages = 1u << fe->cfg.ring_order;
-	char key[32];
-
-	if (fe->cfg.ring_order == 0 && fe->cfg.old_keys) {
-		fe_write_int(fe, "ring-ref", fe->ring_ref[0]);
-	} else if (fe->cfg.ring_order == 0 && fe->cfg.order0_ring_ref) {
-		fe_write_int(fe, "ring-page-order", 0);
-		fe_write_int(fe, "ring-ref", fe->ring_ref[0]);
-	} else {
+	if (fe->cfg.ring_order || !fe->cfg.old_keys) {
 		fe_write_int(fe, "ring-page-order", fe->cfg.ring_order);
 		if (fe->cfg.num_ring_pages)
-			fe_write_int(fe, "num-ring-pages", pages);
-		for (unsigned i = 0; i < pages; i++) {
-			snprintf(key, sizeof(key), "ring-ref%u", i);
-			fe_write_int(fe, key, fe->ring_ref[i]);
-		}
+			fe_write_int(fe, "num-ring-pages", 1u << fe->cfg.ring_order);
 	}
-	fe_write_int(fe, "event-channel", fe->port);
+	if (fe->cfg.queues)
+		fe_write_int(fe, "multi-queue-num-queues", fe->queues);
+	for (unsigned i = 0; i < fe->queues; i++)
+		publish_queue(fe, i);
 	if (*fe->cfg.protocol)
 		fe_write(fe, "protocol", fe->cfg.protocol);
 	fe_write_int(fe, "feature-persistent", 0);
@@ -204,8 +234,8 @@ void fe_publish(struct frontend *fe)
 
 static void unpublish(struct frontend *fe)
 {
-	static const char *const keys[] = { "ring-ref", "ring-page-order", "num-ring-pages",
-					    "event-channel" };
+	static const char *const keys[] = { "ring-ref", "ring-page-order", "num-ring-pages", "event-channel", "multi-queue-num-queues",
+					    "queue-0", "queue-1", "queue-2", "queue-3" };
 	char key[32];
 
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -216,18 +246,24 @@ static void unpublish(struct frontend *fe)
 	}
 }
 
-/* The ring is ours again; a backend that still maps it is in the wrong. */
-void fe_drop_ring(struct frontend *fe)
+static void drop_queue(struct frontend *fe, struct fe_queue *q)
 {
 	for (unsigned i = 0; i < RING_PAGES_MAX; i++) {
-		if (fe->ring_ref[i] && sim_grant_end(fe->guest, fe->ring_ref[i]) == -EBUSY)
+		if (q->ring_ref[i] && sim_grant_end(fe->guest, q->ring_ref[i]) == -EBUSY)
 			fe_violation(fe, "ring page %u is still mapped after backend state %d", i,
 				     fe->be_state);
-		fe->ring_ref[i] = 0;
+		q->ring_ref[i] = 0;
 	}
-	if (fe->port > 0)
-		sim_evtchn_unbind(&fe->ev, (uint32_t)fe->port);
-	fe->port = 0;
+	if (q->port > 0)
+		sim_evtchn_unbind(&fe->ev, (uint32_t)q->port);
+	q->port = 0;
+}
+
+/* The rings are ours again; a backend that still maps one is in the wrong. */
+void fe_drop_ring(struct frontend *fe)
+{
+	for (unsigned i = 0; i < FE_QUEUES_MAX; i++)
+		drop_queue(fe, &fe->q[i]);
 	fe->connected = false;
 }
 
@@ -372,9 +408,9 @@ static bool x86_32(const struct frontend *fe)
 	return !*fe->cfg.protocol || !strcmp(fe->cfg.protocol, "x86_32-abi");
 }
 
-uint8_t *fe_slot(struct frontend *fe, RING_IDX index)
+uint8_t *fe_slot(struct frontend *fe, const struct fe_queue *q, RING_IDX index)
 {
-	return (uint8_t *)fe->ring.sring->ring + (size_t)(index & (RING_SIZE(&fe->ring) - 1)) * (x86_32(fe) ? 108 : 112);
+	return (uint8_t *)q->ring.sring->ring + (size_t)(index & (RING_SIZE(&q->ring) - 1)) * (x86_32(fe) ? 108 : 112);
 }
 
 size_t fe_in_slot(const struct frontend *fe, size_t offset)
@@ -382,9 +418,9 @@ size_t fe_in_slot(const struct frontend *fe, size_t offset)
 	return x86_32(fe) && offset > 4 ? offset - 4 : offset;
 }
 
-static void put_slot(struct frontend *fe, const void *slot)
+static void put_slot(struct frontend *fe, struct fe_queue *q, const void *slot)
 {
-	uint8_t *at = fe_slot(fe, fe->ring.req_prod_pvt++);
+	uint8_t *at = fe_slot(fe, q, q->ring.req_prod_pvt++);
 	const uint8_t *from = slot;
 
 	if (x86_32(fe)) {
@@ -396,9 +432,9 @@ static void put_slot(struct frontend *fe, const void *slot)
 }
 
 /* Its fields are at the same places in both. */
-static struct blkif_response get_response(struct frontend *fe, RING_IDX index)
+static struct blkif_response get_response(struct frontend *fe, const struct fe_queue *q, RING_IDX index)
 {
-	const uint8_t *at = fe_slot(fe, index);
+	const uint8_t *at = fe_slot(fe, q, index);
 	struct blkif_response rsp = { .operation = at[8] };
 
 	memcpy(&rsp.id, at, sizeof(rsp.id));
@@ -413,13 +449,26 @@ uint8_t *fe_request_data(struct frontend *fe, struct request *r)
 	return (uint8_t *)sim_page(fe->guest, r->first_page) + r->offset * SECTOR;
 }
 
+/* The next queue that has room, in turn; -1: none has. */
+static int queue_with_room(struct frontend *fe)
+{
+	for (unsigned i = 0; i < fe->queues; i++) {
+		unsigned queue = fe->next_queue++ % fe->queues;
+
+		if (!RING_FULL(&fe->q[queue].ring))
+			return (int)queue;
+	}
+	return -1;
+}
+
 struct request *fe_request_get(struct frontend *fe)
 {
-	if (!fe->connected || RING_FULL(&fe->ring) || fe->in_flight >= fe->most)
-		return NULL;
-	for (unsigned i = 0; i < fe->cfg.depth; i++)
+	int queue = fe->connected && fe->in_flight < fe->most ? queue_with_room(fe) : -1;
+
+	for (unsigned i = 0; queue >= 0 && i < fe->cfg.depth; i++)
 		if (!fe->req[i].busy) {
 			fe->req[i].offset = fe->offset;
+			fe->req[i].queue = (unsigned)queue;
 			return &fe->req[i];
 		}
 	return NULL;
@@ -501,27 +550,32 @@ void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t
 		slot_discard(fe, r, &slot);
 	else
 		slot_direct(fe, r, &slot);
-	put_slot(fe, &slot);
+	put_slot(fe, &fe->q[r->queue], &slot);
 	fe->in_flight++;
 }
 
 void fe_raw_put(struct frontend *fe, const struct blkif_request *slot)
 {
-	put_slot(fe, slot);
+	put_slot(fe, &fe->q[0], slot);
 }
 
 void fe_notify(struct frontend *fe)
 {
-	sim_evtchn_send(&fe->ev, (uint32_t)fe->port);
+	for (unsigned i = 0; i < fe->queues; i++)
+		sim_evtchn_send(&fe->ev, (uint32_t)fe->q[i].port);
 }
 
 void fe_push(struct frontend *fe)
 {
 	int notify;
 
-	RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&fe->ring, notify);
-	if (notify)
-		fe_notify(fe);
+	for (unsigned i = 0; i < fe->queues; i++) {
+		struct fe_queue *q = &fe->q[i];
+
+		RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&q->ring, notify);
+		if (notify)
+			sim_evtchn_send(&fe->ev, (uint32_t)q->port);
+	}
 }
 
 static void end_grants(struct frontend *fe, struct request *r)
@@ -546,19 +600,20 @@ static bool raw_response(struct frontend *fe, const struct blkif_response *rsp)
 	return true;
 }
 
-/* All that was asked before a barrier is answered before it, all that was asked after it is answered after it. Ids grow. */
+/* All that was asked before a barrier is answered before it, all that was asked after it is answered after it; of another queue nobody
+ * can say from outside what was seen before it. Ids grow. */
 static void check_barriers(struct frontend *fe, const struct request *r)
 {
 	for (unsigned i = 0; i < fe->cfg.depth; i++) {
 		const struct request *o = &fe->req[i];
 
-		if (o != r && o->busy && o->id < r->id && (o->op == BLKIF_OP_WRITE_BARRIER || r->op == BLKIF_OP_WRITE_BARRIER))
+		if (o != r && o->busy && o->queue == r->queue && o->id < r->id && (o->op == BLKIF_OP_WRITE_BARRIER || r->op == BLKIF_OP_WRITE_BARRIER))
 			fe_violation(fe, "response to id %#llx (operation %u) before that to id %#llx (operation %u)",
 				     (unsigned long long)r->id, r->op, (unsigned long long)o->id, o->op);
 	}
 }
 
-static void handle_response(struct frontend *fe, const struct blkif_response *rsp)
+static void handle_response(struct frontend *fe, unsigned queue, const struct blkif_response *rsp)
 {
 	struct request *r = &fe->req[(rsp->id & 1023) % fe->cfg.depth];
 
@@ -568,6 +623,8 @@ static void handle_response(struct frontend *fe, const struct blkif_response *rs
 				     (unsigned long long)rsp->id);
 		return;
 	}
+	if (r->queue != queue)
+		fe_violation(fe, "response to id %#llx of queue %u comes in queue %u", (unsigned long long)rsp->id, r->queue, queue);
 	if (rsp->operation != r->op)
 		fe_violation(fe, "response to id %#llx says operation %u, not %u",
 			     (unsigned long long)rsp->id, rsp->operation, r->op);
@@ -583,29 +640,36 @@ static void handle_response(struct frontend *fe, const struct blkif_response *rs
 		fe->completed(fe->ctx, r);
 }
 
-void fe_handle_responses(struct frontend *fe)
+static void handle_queue(struct frontend *fe, unsigned queue)
 {
+	struct blkif_front_ring *ring = &fe->q[queue].ring;
 	int more = fe->connected;
 
 	while (more) {
-		RING_IDX prod = __atomic_load_n(&fe->ring.sring->rsp_prod, __ATOMIC_ACQUIRE);
+		RING_IDX prod = __atomic_load_n(&ring->sring->rsp_prod, __ATOMIC_ACQUIRE);
 
-		if (RING_RESPONSE_PROD_OVERFLOW(&fe->ring, prod) ||
-		    prod - fe->ring.rsp_cons > fe->ring.req_prod_pvt - fe->ring.rsp_cons) {
+		if (RING_RESPONSE_PROD_OVERFLOW(ring, prod) ||
+		    prod - ring->rsp_cons > ring->req_prod_pvt - ring->rsp_cons) {
 			fe_violation(fe,
 				     "rsp_prod %u: more responses than requests (consumed %u, produced %u)",
-				     prod, fe->ring.rsp_cons, fe->ring.req_prod_pvt);
+				     prod, ring->rsp_cons, ring->req_prod_pvt);
 			fe->connected = false;
 			return;
 		}
-		while (fe->ring.rsp_cons != prod) {
-			struct blkif_response rsp = get_response(fe, fe->ring.rsp_cons);
+		while (ring->rsp_cons != prod) {
+			struct blkif_response rsp = get_response(fe, &fe->q[queue], ring->rsp_cons);
 
-			fe->ring.rsp_cons++;
-			handle_response(fe, &rsp);
+			ring->rsp_cons++;
+			handle_response(fe, queue, &rsp);
 		}
-		RING_FINAL_CHECK_FOR_RESPONSES(&fe->ring, more);
+		RING_FINAL_CHECK_FOR_RESPONSES(ring, more);
 	}
+}
+
+void fe_handle_responses(struct frontend *fe)
+{
+	for (unsigned i = 0; i < fe->queues; i++)
+		handle_queue(fe, i);
 }
 
 static void handle_event_channel(struct frontend *fe)

@@ -21,6 +21,7 @@
 #include "standin.h"
 
 #define RING_PAGES_MAX	16u
+#define FE_QUEUES_MAX	4u
 #define SEGS_MAX	256u
 #define SECTORS_PER_PAGE 8u
 #define RAW_MAX		1024u
@@ -36,6 +37,7 @@ struct fe_config {
 	unsigned domid, devid;
 	enum style style;
 	unsigned ring_order;
+	unsigned queues;	/* wanted; what is offered is taken, if that is less */
 	bool old_keys;		/* order 0: ring-ref, without ring-page-order */
 	bool order0_ring_ref;	/* ring-page-order=0 together with ring-ref */
 	bool num_ring_pages;	/* FreeBSD's twin of ring-page-order, too */
@@ -46,6 +48,7 @@ struct fe_config {
 
 struct request {
 	bool busy;
+	unsigned queue;
 	uint64_t id;
 	uint8_t op;			/* the one that the answer must name */
 	uint8_t slot_op;
@@ -67,17 +70,22 @@ struct raw_response {
 	uint8_t pad[4];
 };
 
+struct fe_queue {
+	int port;
+	uint32_t ring_page;
+	uint32_t ring_ref[RING_PAGES_MAX];
+	struct blkif_front_ring ring;
+};
+
 struct frontend {
 	struct fe_config cfg;
 	struct xs_handle *xs;
 	char *fe_path, *be_path;
 	struct sim_guest *guest;
 	struct sim_evtchn ev;
-	int port;
+	struct fe_queue q[FE_QUEUES_MAX];
+	unsigned queues, next_queue;	/* in use; the next request's */
 	uint32_t offset;		/* of the next requests: as of a buffer that does not begin with a page; below 8 */
-	uint32_t ring_page;
-	uint32_t ring_ref[RING_PAGES_MAX];
-	struct blkif_front_ring ring;
 	bool connected, closed_by_backend;
 	bool suspended;			/* nothing that happens is seen */
 	int be_state;
@@ -115,9 +123,10 @@ struct request *fe_request_get(struct frontend *fe);
 /* Put it on the ring (not yet seen by the backend): op READ, WRITE, FLUSH, DISCARD; its data are in its pages. */
 void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors);
 /* The ring's slots, in the layout of the frontend's protocol: a slot, and where in it what is at `offset` in struct blkif_request is. */
-uint8_t *fe_slot(struct frontend *fe, RING_IDX index);
+uint8_t *fe_slot(struct frontend *fe, const struct fe_queue *q, RING_IDX index);
 size_t fe_in_slot(const struct frontend *fe, size_t offset);
 uint8_t *fe_request_data(struct frontend *fe, struct request *r);
+/* Raw requests go to the first queue. */
 void fe_raw_put(struct frontend *fe, const struct blkif_request *slot);
 void fe_push(struct frontend *fe);
 void fe_notify(struct frontend *fe);

@@ -78,10 +78,22 @@ starts_once_more() { # DOMID
 @test "P4 grants that may not be used: H13" { attack 23 H13; }
 @test "P4 nodes that are missing or nonsense: H16" { attack 24 H16; }
 @test "P4 impossible sizes of the ring: H17" { attack 25 H17; }
+@test "P4 queues that cannot be: H18" { attack 29 H18; }
 @test "P4 bad indirect requests: H19" { attack 26 H19; }
 @test "P4 bad barriers, and such as change while they wait: H21" { attack 28 H21; }
 @test "P4 impossible discards: H22" { attack 29 H22; }
 @test "P4 operations that are not offered: ops" { attack 27 ops; }
+
+@test "P4 attacks of a guest with four queues" {
+	local domid=60 name
+	for name in "H1 over" "H1 back" H2 H7 H8 H10 H21; do
+		if [ "$name" = H10 ]; then
+			ATTACKER="--queues 4" attack $((domid++)) "$name" starts_once_more
+		else
+			ATTACKER="--queues 4" attack $((domid++)) "$name"
+		fi
+	done
+}
 
 # Its slots are of another size, and have their fields elsewhere.
 @test "P4 the attacks on slots and segments, by a guest of x86_32" {

@@ -132,8 +132,9 @@ static void one_indirect(struct attack *a, struct blkif_request_indirect q, int 
 /* H1: the producer index jumps. */
 static void req_prod_jumps(struct attack *a)
 {
-	struct blkif_sring *s = a->fe->ring.sring;
-	uint32_t size = RING_SIZE(&a->fe->ring), was = a->fe->ring.req_prod_pvt;
+	struct fe_queue *q = &a->fe->q[a->fe->queues - 1]; /* one of several is enough */
+	struct blkif_sring *s = q->ring.sring;
+	uint32_t size = RING_SIZE(&q->ring), was = q->ring.req_prod_pvt;
 
 	if (!strcmp(a->variant, "back"))
 		was -= 1;
@@ -174,7 +175,7 @@ static void one_while_flipping(struct attack *a, struct blkif_request q, size_t 
 	unsigned seen = a->fe->raw_count;
 	pthread_t t;
 
-	f.at = (volatile uint8_t *)fe_slot(a->fe, a->fe->ring.req_prod_pvt) + fe_in_slot(a->fe, from);
+	f.at = (volatile uint8_t *)fe_slot(a->fe, &a->fe->q[0], a->fe->q[0].ring.req_prod_pvt) + fe_in_slot(a->fe, from);
 	fe_raw_put(a->fe, &q);
 	pthread_create(&t, NULL, flip, &f);
 	fe_push(a->fe);
@@ -206,7 +207,7 @@ static void slot_flipping(struct attack *a)
 static void answer_padding(struct attack *a)
 {
 	struct blkif_request q = good_request(a, BLKIF_OP_READ);
-	uint8_t *slot = fe_slot(a->fe, a->fe->ring.req_prod_pvt), mine[sizeof(q)];
+	uint8_t *slot = fe_slot(a->fe, &a->fe->q[0], a->fe->q[0].ring.req_prod_pvt), mine[sizeof(q)];
 	size_t size = fe_in_slot(a->fe, sizeof(q)), response = size == sizeof(q) ? 16 : 12;
 	bool good = true;
 
@@ -214,7 +215,7 @@ static void answer_padding(struct attack *a)
 	memset(slot, 0, size);
 	fe_raw_put(a->fe, &q);
 	memcpy(mine, slot, size);		/* as it lies there */
-	a->fe->ring.req_prod_pvt--;
+	a->fe->q[0].ring.req_prod_pvt--;
 	one_request(a, q, BLKIF_RSP_OKAY, "a good read");
 	for (unsigned i = 9; i < size; i++) {
 		if (i == 10 || i == 11) /* the status */
@@ -520,6 +521,26 @@ static void bad_ring_orders(struct attack *a)
 	bad_nodes(a, "ring-page-order", orders);
 }
 
+/* H18: numbers of queues; queues that are missing, or that share what is one's own. */
+static void bad_queues(struct attack *a)
+{
+	static const char *const numbers[] = { "0", "5", "-1", "65535", "65536", "4294967298", "x", "", NULL };
+	struct frontend *fe = a->fe;
+	unsigned queues = fe->cfg.queues;
+	char *text;
+
+	bad_nodes(a, "multi-queue-num-queues", numbers);
+	one_bad_node(a, "multi-queue-num-queues", "2"); /* and no queue-0 */
+	fe->cfg.queues = 4;
+	one_bad_node(a, "queue-3/event-channel", NULL);
+	one_bad_node(a, "queue-2/ring-ref", NULL);
+	one_bad_node(a, "queue-1/ring-ref", "0");
+	text = fmt("%u", fe->q[1].ring_ref[0]); /* the grants that are made next are the same again */
+	one_bad_node(a, "queue-0/ring-ref", text);
+	free(text);
+	fe->cfg.queues = queues;
+}
+
 /* H19: indirect pages and inner operations. */
 static void bad_indirect(struct attack *a)
 {
@@ -601,7 +622,7 @@ static const struct {
 	{ "H9", xenstore_storm },   { "H10", state_toggling },
 	{ "H11", data_in_flight },  { "H13", bad_grants },
 	{ "H16", bad_node_values }, { "H17", bad_ring_orders },
-	{ "H19", bad_indirect },    { "H21", barriers },
+	{ "H18", bad_queues },	    { "H19", bad_indirect },    { "H21", barriers },
 	{ "H22", bad_discards },
 	{ "ops", unknown_operations },
 };

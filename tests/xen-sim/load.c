@@ -182,7 +182,7 @@ static void fill(const struct load *l, struct request *r, uint64_t sector, uint3
 		sector_fill(data + i * SECTOR, l->model.h->seed, sector + i, r->seq);
 }
 
-/* A barrier is executed after all that it overlaps. */
+/* A barrier is executed after all that it overlaps in its queue. */
 static void issue_change(struct load *l, struct request *r, uint8_t op, uint64_t sector, uint32_t sectors)
 {
 	uint64_t seq = ++l->model.h->next_seq, oldest = seq;
@@ -190,7 +190,7 @@ static void issue_change(struct load *l, struct request *r, uint8_t op, uint64_t
 	for (unsigned i = 0; i < l->fe->cfg.depth; i++) {
 		struct request *o = &l->fe->req[i];
 
-		if (op != BLKIF_OP_WRITE_BARRIER && o->busy && changes(o) && o->sector < sector + sectors &&
+		if ((op != BLKIF_OP_WRITE_BARRIER || o->queue != r->queue) && o->busy && changes(o) && o->sector < sector + sectors &&
 		    sector < o->sector + o->sectors && o->seq < oldest)
 			oldest = o->seq;
 	}

@@ -33,6 +33,15 @@ instead() { # PROGRAM1 PROGRAM2: of the pair of setup()
 	both_run "$1" "$2"
 	wait_for 20 connected r0
 }
+# A pair that has met for the first time with these: what the two agree on is what both know.
+anew() { # PROGRAM1 PROGRAM2
+	local i
+	stop_daemon 1
+	stop_daemon 2
+	for i in 1 2; do on $i "$BUILD/backend-ctl" create-md --force --assume-clean all; done
+	both_run "$1" "$2"
+	wait_for 20 connected r0
+}
 version_is() { [ "$(ctl "$1" status --json | jq -r .version)" = "$2" ]; }
 installed() { "$1" --version | cut -d' ' -f2; }
 # The same process as before: for what follows, too, a pid in a file names it.
@@ -273,7 +282,7 @@ logged_once() { [ "$(logged "$1" "$2")" = 1 ]; }
 # --- an older program
 
 @test "older and new replicate, migrate to and fro, and speak the older one's protocol" {
-	instead "$OLDER/drbdxd" "$NEXT"
+	anew "$OLDER/drbdxd" "$NEXT"
 	version_is 1 older
 	says 2 '.connection.protocol_version == 5'
 	start_guest 1 5
@@ -288,7 +297,7 @@ logged_once() { [ "$(logged "$1" "$2")" = 1 ]; }
 }
 
 @test "P6 older to new under load: the older one is stopped, and the new one started, on both hosts" {
-	instead "$OLDER/drbdxd" "$OLDER/drbdxd"
+	anew "$OLDER/drbdxd" "$OLDER/drbdxd"
 	loaded_with_flushes
 	install_daemon 2 "$NEXT"
 	stop_daemon 2
@@ -315,7 +324,7 @@ refused_by_older() {
 }
 
 @test "P6 an older one is killed under load, and a new one goes on with what was unanswered; and the other way around" {
-	instead "$OLDER/drbdxd" "$NEXT"
+	anew "$OLDER/drbdxd" "$NEXT"
 	loaded_with_flushes
 	kill_daemon 1
 	install_daemon 1 "$NEXT"
@@ -337,8 +346,9 @@ refused_by_older() {
 		stop_daemon 1
 		stop_daemon 2
 		for i in 1 2; do on $i "$first/backend-ctl" create-md --force --assume-clean all; done
-		both_run "$first/drbdxd" "$first/drbdxd"
+		both_run "$first/drbdxd" "$OLDER/drbdxd" # what they agree on is what the older one knows
 		wait_for 20 connected r0
+		instead "$first/drbdxd" "$first/drbdxd"
 		start_guest 1 5
 		guest 5 write 50
 		kill_daemon 2
@@ -356,6 +366,34 @@ refused_by_older() {
 		guest_detach 6
 		volumes_agree
 	done
+}
+
+@test "P2 what was agreed on with an older one stays: a guest that would have four queues gets one, and migrates to the older one and back" {
+	anew "$BUILD/drbdxd" "$OLDER/drbdxd"
+	says 1 '.disk.state == "UpToDate"'
+	start_guest 1 5 r0 --queues 4
+	[ "$(node 1 5 multi-queue-max-queues)" = 1 ]
+	says 1 '.counters.ring.queues == 1'
+	guest 5 start mixed
+	progress 5 50
+	migrate 1 2 5
+	progress 6 50
+	migrate 2 1 6
+	progress 7 50
+	finish 7
+	instead "$BUILD/drbdxd" "$BUILD/drbdxd"
+	start_guest 1 8 r0 --queues 4
+	says 1 '.counters.ring.queues == 1'
+	guest 8 verify
+	guest_detach 8
+}
+
+@test "a pair that has agreed on several queues does not go on with an older one, which says why" {
+	stop_daemon 2
+	install_daemon 2 "$OLDER/drbdxd"
+	daemon 2
+	wait_for 10 words_say 1 'offers less than|refuse'
+	! connected r0
 }
 
 # --- versions of the protocol
