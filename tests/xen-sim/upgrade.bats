@@ -279,6 +279,20 @@ logged_once() { [ "$(logged "$1" "$2")" = 1 ]; }
 	guest_detach 5
 }
 
+@test "P6 an upgrade, twice, under a guest of x86_32 with four queues and barriers" {
+	start_guest 1 5 r0 --queues 4 --ring-order 1 --depth 64 --protocol x86_32-abi
+	guest 5 set barrier 10
+	guest 5 start mixed
+	progress 5 50
+	upgrade 1 "$NEXT"
+	progress 5 50
+	says 1 '.counters.ring.queues == 4'
+	upgrade 2 "$NEXT"
+	upgrade 1 "$BUILD/drbdxd"
+	progress 5 50
+	finish 5
+}
+
 # --- an older program
 
 @test "older and new replicate, migrate to and fro, and speak the older one's protocol" {
