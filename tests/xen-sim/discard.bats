@@ -131,7 +131,7 @@ status_of() { # DOMID SECTOR:SECTORS:FLAG: of such a request
 	finish 5
 }
 
-@test "P1 a host that loses power while its guest discards: the survivor has all that was answered" {
+@test "P1 a host that loses power after its guest has discarded: the survivor has all that was answered" {
 	loaded_with_discards
 	kill_daemon 2
 	wait_for 10 alone 1
