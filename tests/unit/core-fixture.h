@@ -46,7 +46,8 @@ struct node {
 	unsigned int closed;		     /* the connection that it wants to be closed: nothing more is taken from it */
 	bool disk_fails, disk_hangs;	     /* nobody hears of what hangs, but by disk_ends(), */
 	bool metadata_hang, log_hangs;	     /* and superblock_ends(): of metadata the superblock, and the rest */
-	struct request *hanging;	     /* the last one that does */
+	struct request *hanging[64];	     /* what does */
+	unsigned int hanging_count;
 	struct superblock hanging_sb;
 	uint64_t volume;	     /* sectors, as measure() finds it */
 	const char *cannot_grow;     /* or why not */
@@ -88,10 +89,12 @@ static void op_disk(void *ctx, struct request *req)
 
 	if (req >= n->guest && req < n->guest + REQUESTS)
 		n->at_disk[req->tag]++;
-	if (!n->disk_hangs)
+	if (!n->disk_hangs) {
 		event_new(ctx, EVENT_DISK)->req = req;
-	else
-		n->hanging = req;
+		return;
+	}
+	assert_true(n->hanging_count < 64);
+	n->hanging[n->hanging_count++] = req;
 }
 
 /* Whatever the disk has of it, nobody hears of its end. */
@@ -328,7 +331,16 @@ static inline void disk_ends(struct node *n, int rc)
 {
 	assert_true(first_event == last_event);
 	n->disk_hangs = false;
-	replicate_disk_done(n->core, n->hanging, rc, now_ms);
+	replicate_disk_done(n->core, n->hanging[--n->hanging_count], rc, now_ms);
+	run();
+}
+
+/* All that hung is done. */
+static inline void disk_goes_on(struct node *n)
+{
+	n->disk_hangs = false;
+	while (n->hanging_count)
+		replicate_disk_done(n->core, n->hanging[--n->hanging_count], 0, now_ms);
 	run();
 }
 

@@ -173,13 +173,13 @@ static void a_piece_that_was_interrupted_is_sent_again_from_its_beginning(void *
 	beta->disk_hangs = true;
 	discard(alpha, 0, 0, SECTORS, false);
 	assert_int_equal(sent.sectors, REQUEST_SECTORS_MAX);
-	replicate_disk_done(beta->core, beta->hanging, 0, now_ms);
+	replicate_disk_done(beta->core, beta->hanging[--beta->hanging_count], 0, now_ms);
 	run_counting();
 	assert_int_equal(sent.sectors, SECTORS);
 	replicate_partner_restarts(alpha->core, 3000, now_ms); /* so it is waited for */
 	cut();
 	beta->disk_hangs = false;
-	replicate_disk_done(beta->core, beta->hanging, 0, now_ms);
+	replicate_disk_done(beta->core, beta->hanging[--beta->hanging_count], 0, now_ms);
 	run();
 	memset(&sent, 0, sizeof(sent));
 	linked = true;
@@ -239,8 +239,8 @@ static void it_is_given_up_with_its_guest(void **state)
 	release(alpha);
 	assert_true(alpha->busy[0]);
 	assert_false(alpha->busy[1]);
-	beta->disk_hangs = false;
 	cut();
+	disk_goes_on(beta);
 	join();
 	wait_ms(6000);
 	assert_int_equal(alpha->answered[0], -ECANCELED);
