@@ -13,7 +13,7 @@ migration_succeeds 1 g1
 status_says 2 20 'frozen .*the partner dom0_1 is not connected'
 on 1 '/lab/daemon start'
 writer_goes_on 2 g1
-wait_in_sync 60
+wait_in_sync 120
 begin_migration reserved 2 1 g1
 on 1 '/lab/daemon kill'
 migration_succeeds 2 g1
@@ -21,5 +21,5 @@ guest_runs_on 1 g1 || fail "the guest does not run at its destination"
 status_says 2 20 'not connected with dom0_1'
 on 1 '/lab/daemon start'
 writer_goes_on 1 g1
-wait_in_sync 60
+wait_in_sync 120
 guest_is_intact 1 g1 my-domu-disk

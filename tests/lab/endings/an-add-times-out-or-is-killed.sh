@@ -24,19 +24,19 @@ add_waits 2
 wait_for 2 45 '! pgrep -f "[b]lock-drbdx add"'
 on 2 'kill -CONT $(cat /run/lab-drbdxd.pid)'
 fails 'timed out'
-wait_in_sync 60
+wait_in_sync 120
 
 begin_migration suspended 1 2 g1
 on 2 'kill -STOP $(cat /run/lab-drbdxd.pid)'
 add_waits 2
 on 2 'pkill -KILL -f "[b]lock-drbdx add"; kill -CONT $(cat /run/lab-drbdxd.pid)'
 fails 'killed'
-wait_in_sync 60
+wait_in_sync 120
 
 begin_migration suspended 1 2 g1
 on 1 'kill -STOP $(cat /run/lab-drbdxd.pid)'
 add_waits 2
 on 1 '/lab/daemon kill && /lab/daemon start'
 fails "the source's daemon killed"
-wait_in_sync 60
+wait_in_sync 120
 guest_is_intact 1 g1 my-domu-disk

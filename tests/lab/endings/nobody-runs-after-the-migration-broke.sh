@@ -19,7 +19,7 @@ unpause_the_copy() # FROM TO
 	writer_goes_on "$2" g1
 	status_says "$1" 20 'this copy of the guest is stale: .*xl destroy'
 	on "$1" 'xl list | awk "/^g1/ { print \$2 }" | while read -r d; do xl destroy $d; done'
-	wait_in_sync 60
+	wait_in_sync 120
 }
 
 begin_migration reserved 1 2 g1

@@ -14,5 +14,5 @@ migration_fails 1 2 g1
 guest_runs_on 1 g1 || fail "the guest does not run at its source"
 no_domain 2 g1--incoming 20
 on 2 '/lab/daemon stop && for f in /etc/drbdx.d/*.res; do mv $f.right $f; done && /lab/daemon start'
-wait_in_sync 60 my-domu-disk my-domu-swap
+wait_in_sync 120 my-domu-disk my-domu-swap
 guest_is_intact 1 g1 my-domu-disk

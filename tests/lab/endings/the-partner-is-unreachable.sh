@@ -16,6 +16,6 @@ for point in copying suspended; do
 	no_domain 2 g1--incoming 20
 	status_says 1 20 'the guest goes on without dom0_2'
 	lab link up
-	wait_in_sync 60
+	wait_in_sync 120
 done
 guest_is_intact 1 g1 my-domu-disk

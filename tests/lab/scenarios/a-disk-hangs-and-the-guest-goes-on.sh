@@ -34,6 +34,6 @@ lab disk-go-on 1 my-domu-disk
 trap - EXIT
 wait_for 1 30 '! backend-ctl status my-domu-disk | grep -q "not ended"'
 on 1 'backend-ctl attach my-domu-disk'
-wait_in_sync 60
+wait_in_sync 120
 assert_acknowledged_is_on 1 my-domu-disk "$last"
 assert_same_volumes my-domu-disk

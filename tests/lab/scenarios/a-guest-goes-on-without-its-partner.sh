@@ -18,7 +18,7 @@ for direction in '' 1to2 2to1; do
 	writer_goes_on 1 g1
 	echo "the guest waited $(take_gap 1 g1) ms"
 	lab link up
-	wait_in_sync 60
+	wait_in_sync 120
 done
 last=$(stop_writer 1 g1)
 guest 1 g1 "writer verify -l $last /dev/xvda2 && ! dmesg | grep -i 'I/O error'"

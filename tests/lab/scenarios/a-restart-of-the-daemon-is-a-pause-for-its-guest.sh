@@ -23,5 +23,5 @@ start_writer 1 g1 xvda2 -o 4096
 on 1 '/lab/daemon kill; rm /run/drbdx/minor-*.inflight; /lab/daemon start'
 wait_for 1 20 'backend-ctl status | grep -q "has to be destroyed"'
 on 1 'xl destroy g1'
-wait_in_sync 60
+wait_in_sync 120
 assert_same_volumes my-domu-disk

@@ -54,12 +54,12 @@ for round in 1 2; do
 	wait_for 1 30 "[ \$(systemctl show --value -p NRestarts drbdxd.service) -gt $restarts ] && systemctl is-active --quiet drbdxd.service"
 	gap 'the daemon killed'
 	show_shares 'Main process exited'
-	wait_in_sync 60
+	wait_in_sync 120
 done
 step "systemctl restart"
 on 1 'systemctl restart drbdxd.service'
 gap 'systemctl restart'
 show_shares 'Stopping drbdxd.service'
-wait_in_sync 60
+wait_in_sync 120
 on 1 'systemctl is-failed drbdxd.service drbdx-wait-connect.service' && fail "a unit has failed"
 guest_is_intact 1 g1 my-domu-disk

@@ -20,5 +20,5 @@ guest 1 g1 ''
 writer_goes_on 1 g1
 ended_in_good_order 1 'Saving Xen domain g1'
 journal_has_in_order 1 0 'Started xen.service' 'Started drbdxd.service' 'Finished drbdx-wait-connect.service' 'Starting xendomains.service' 'Restoring Xen domain g1' 'Started xendomains.service'
-wait_in_sync 60
+wait_in_sync 120
 guest_is_intact 1 g1 my-domu-disk

@@ -24,7 +24,7 @@ boot_is_over 1 120
 guest 1 g1 'writer verify -l 50 /dev/xvda2'
 ended_in_good_order 1 'Shutting down Xen domain g1'
 journal_has_in_order 1 0 'Started drbdxd.service' 'Starting drbdx-wait-connect.service' 'Finished drbdx-wait-connect.service' 'Starting xendomains.service' 'Starting Xen domain g1' 'Started xendomains.service'
-wait_in_sync 60
+wait_in_sync 120
 end_guest 1 g1
 assert_acknowledged_is_on 2 my-domu-disk 50
 assert_same_volumes my-domu-disk

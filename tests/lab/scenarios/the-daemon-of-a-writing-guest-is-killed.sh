@@ -20,13 +20,13 @@ for round in 1 2 3; do
 	step "killed, $round"
 	on 1 '/lab/daemon kill && /lab/daemon start'
 	gap 'the daemon killed and started'
-	wait_in_sync 60
+	wait_in_sync 120
 done
 step 'both at once'
 on_both '/lab/daemon kill'
 on_both '/lab/daemon start'
 gap 'both daemons killed and started'
-wait_in_sync 60
+wait_in_sync 120
 step 'the partner is away, and the copy that it lacks is being made'
 on 2 '/lab/daemon kill'
 writer_goes_on 1 g1

@@ -12,7 +12,7 @@ for _ in 1 2 3; do
 	on 2 '/lab/daemon kill'
 	writer_goes_on 1 g1
 	on 2 '/lab/daemon start'
-	wait_in_sync 60
+	wait_in_sync 120
 done
 writer_goes_on 1 g1
 last=$(stop_writer 1 g1)

@@ -17,7 +17,7 @@ echo "the guest waited $(take_gap 1 g1) ms"
 # The survivor has written over some of them since: what is newer than LAST is on its disk alone.
 "$(lab tool writer)" verify -l "$last" -w 100000 "$(lab disk-image 2 my-domu-disk)" || fail "an acknowledged block is not on host 2"
 lab power-on 2
-wait_in_sync 90
+wait_in_sync 120
 writer_goes_on 1 g1
 last=$(stop_writer 1 g1)
 guest 1 g1 "writer verify -l $last /dev/xvda2 && ! dmesg | grep -i 'I/O error'"
