@@ -440,27 +440,18 @@ killed_at() { # N PACKET KILLED
 }
 
 @test "P6 the source's daemon killed when the guest is reserved: what is unanswered is finished first, then the token is given" {
-	reserved_with_a_full_ring_and_load
-	killed_and_back 1
+	reserved_with_a_full_ring kill_daemon 1
+	again 1
 	wait_for 10 says 1 '.reservation != null and .guest.attachment == "Active"'
 	guest_unpause 6
 	wait_for 20 says 2 '.guest.attachment == "Active"'
 	[ "$(said_finished 1)" -gt 0 ]
 	guest_destroy 5
 	survives 6
+	wait_for 60 answered_all 6
+	guest 6 set size 0
 	guest 6 start mixed
 	well 6
-}
-# Suspended with requests that are not answered.
-reserved_with_a_full_ring_and_load() {
-	start_guest 1 5 r0 --ring-order 2 --depth 64
-	guest 5 set size 64
-	link delay 100 >/dev/null
-	apart guest 5 write 64 >"$T/written" &
-	wait_for 5 in_flight 5 64
-	guest_suspend 5
-	guest_receive 2 5 6
-	link delay 0 >/dev/null
 }
 
 @test "P6 the source's daemon killed when the guest is reserved, which is resumed then" {

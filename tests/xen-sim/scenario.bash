@@ -224,8 +224,8 @@ handed_over_unused() {
 }
 
 # While the partner's disk does not answer, four requests of this size fill what it lets the daemon send: of 64 most stay in the ring, also when
-# the copy arrives.
-reserved_with_a_full_ring() {
+# the copy arrives, and all are unanswered until COMMAND has been run, too.
+reserved_with_a_full_ring() { # [COMMAND...]
 	apart pair_down 0
 	hanging_pair 0 2:disk
 	start_guest 1 5 r0 --ring-order 2 --depth 64 --segments 256
@@ -236,6 +236,7 @@ reserved_with_a_full_ring() {
 	guest_suspend 5
 	guest_receive 2 5 6
 	says 1 '.reservation != null and .counters.ring.consumed < 64'
+	"${@:-true}"
 	goes_on 2:disk
 }
 in_flight() { # KEY REQUESTS
