@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # needs: drbdx
+# limit: 900
 # drbdxd stopped in good order under a writing guest, and started again, twice: it goes on with the ring where it stopped; the guest sees a pause. Killed, and with the table of what
 # was in flight removed, it leaves a ring that is never served again, and says so.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh

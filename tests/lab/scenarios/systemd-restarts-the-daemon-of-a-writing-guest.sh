@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # needs: drbdx
+# limit: 900
 # flavour: systemd
 # The units are in order, between Xen and its guests. drbdxd is killed under a guest that writes to ext4, twice, and systemd starts it again; then 'systemctl restart'.
 # The guest sees a pause: no I/O error, its log and ext4 intact, the replicas the same, the partner connected again.
