@@ -625,14 +625,20 @@ static bool leaving(const struct node *n)
 	return replicate_leaving(n->core) && n->sim->now < n->stopped_at + 2 * SIM_SECOND;
 }
 
-/* Nothing is left but to go (owner.c: stop_settled). */
-static bool stop_settled(struct node *n)
+/* Its guest is left to the next daemon, as soon as everything is answered (owner_ring.c: owner_park_guest). */
+static bool park_guest(struct node *n)
 {
 	if (replicate_guest_requests(n->core))
 		return false;
 	if (n->status.attachment != ATTACHMENT_NONE && n->status.attachment != ATTACHMENT_RELEASING)
 		vdevice_park(n);
-	return n->status.attachment == ATTACHMENT_NONE && !n->status.peer_writes && !n->meta.step && !leaving(n);
+	return true;
+}
+
+/* Nothing is left but to go (owner.c: stop_settled). */
+static bool stop_settled(struct node *n)
+{
+	return park_guest(n) && n->status.attachment == ATTACHMENT_NONE && !n->status.peer_writes && !n->meta.step && !leaving(n);
 }
 
 static void stopped_event(struct sim *s, struct event *e);
@@ -659,13 +665,18 @@ static void stopped_event(struct sim *s, struct event *e)
 		sim_mortal(sim_in(s, sim_between(s, 1, 20) * SIM_MS, stopped_event, n));
 }
 
-/* The daemon is stopped in good order: it yields an idle token, or leaves the guest to the next daemon. */
-void node_stop(struct node *n)
+static void begin_to_stop(struct node *n, const char *how)
 {
 	n->stopping = true;
 	n->stopped_at = n->sim->now;
 	vdevice_disturbed(n->sim);
-	sim_note(n->sim, n, "stop", n->status.attachment, 0, 0);
+	sim_note(n->sim, n, how, n->status.attachment, 0, 0);
+}
+
+/* The daemon is stopped in good order: it yields an idle token, or leaves the guest to the next daemon. */
+void node_stop(struct node *n)
+{
+	begin_to_stop(n, "stop");
 	if (n->status.attachment == ATTACHMENT_NONE)
 		replicate_yield(n->core, sim_ms(n->sim));
 	node_settle(n);
@@ -677,15 +688,6 @@ void node_stop(struct node *n)
 #define PROMISED_MS 1000u
 enum upgrade_step { UPGRADE_PART, UPGRADE_CLOSE };
 
-static bool parts(struct node *n)
-{
-	if (replicate_guest_requests(n->core))
-		return false;
-	if (n->status.attachment != ATTACHMENT_NONE && n->status.attachment != ATTACHMENT_RELEASING)
-		vdevice_park(n);
-	return true;
-}
-
 static void upgraded_event(struct sim *s, struct event *e)
 {
 	struct node *n = e->node;
@@ -693,12 +695,12 @@ static void upgraded_event(struct sim *s, struct event *e)
 
 	if (!n->up)
 		return;
-	if (step == UPGRADE_CLOSE && parts(n) && n->status.attachment == ATTACHMENT_NONE && !n->meta.step) {
+	if (step == UPGRADE_CLOSE && park_guest(n) && n->status.attachment == ATTACHMENT_NONE && !n->meta.step) {
 		vnet_close(n, "it is being upgraded");
 		node_crash(n, false, sim_between(s, 20, sim_chance(s, 800) ? 500 : 3000) * SIM_MS);
 		return;
 	}
-	if (step == UPGRADE_PART && parts(n)) {
+	if (step == UPGRADE_PART && park_guest(n)) {
 		vnet_restarting(n, PROMISED_MS);
 		step = UPGRADE_CLOSE;
 	}
@@ -709,10 +711,7 @@ static void upgraded_event(struct sim *s, struct event *e)
 
 void node_upgrade(struct node *n)
 {
-	n->stopping = true;
-	n->stopped_at = n->sim->now;
-	vdevice_disturbed(n->sim);
-	sim_note(n->sim, n, "upgrade", n->status.attachment, 0, 0);
+	begin_to_stop(n, "upgrade");
 	n->sim->totals->upgraded++;
 	sim_mortal(sim_in(n->sim, sim_random(n->sim, 100 * SIM_MS), upgraded_event, n));
 }
