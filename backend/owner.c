@@ -27,11 +27,6 @@
 #define COPY_SECTORS 128u  /* of a resync: 64 KiB at once, */
 #define COPIES	     8u	   /* so many under way */
 
-static uint64_t now(const struct resource *r)
-{
-	return loop_now_ms(r->loop);
-}
-
 /* ---- actions of the core ---- */
 
 static void act_disk(void *ctx, struct request *req)

@@ -23,11 +23,6 @@
 
 #include "backend/log.h"
 
-static uint64_t now(const struct resource *r)
-{
-	return loop_now_ms(r->loop);
-}
-
 bool queues_attached(const struct resource *r)
 {
 	return r->queue[0].ring;

@@ -15,11 +15,6 @@
 
 #include "backend/log.h"
 
-static uint64_t now(const struct resource *r)
-{
-	return loop_now_ms(r->loop);
-}
-
 /* How long the steps of a hand-over take: milliseconds are too coarse. */
 static uint64_t clock_us(void)
 {

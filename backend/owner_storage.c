@@ -16,11 +16,6 @@
 
 #define LOG_BYTES ((size_t)ACTLOG_BLOCKS * ACTLOG_BLOCK)
 
-static uint64_t now(const struct resource *r)
-{
-	return loop_now_ms(r->loop);
-}
-
 void storage_offer(const struct resource *r, struct features *f)
 {
 	uint64_t disk = disk_sectors(r->disk), room = r->superblock.geometry.data_sectors_max;

@@ -15,6 +15,7 @@
 #include "backend/gate.h"
 #include "backend/handlers.h"
 #include "backend/inflight.h"
+#include "backend/loop.h"
 #include "backend/mailbox.h"
 #include "backend/metadata_io.h"
 #include "backend/resource.h"
@@ -195,6 +196,11 @@ void owner_sync_after(struct resource *r, struct call *call);
 void act_handler(void *ctx, enum handler handler);
 void resource_handled(struct resource *r, enum handler handler, const struct handler_result *result);
 void handlers_forget(struct resource *r); /* control thread: the resource is being freed */
+
+static inline uint64_t now(const struct resource *r) /* of the owner's loop, ms */
+{
+	return loop_now_ms(r->loop);
+}
 
 /* owner_ring.c, for owner.c: parts of a turn, and the core's actions. */
 void owner_note_first_request(struct resource *r); /* one waits */
