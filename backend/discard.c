@@ -21,19 +21,13 @@
 #include "backend/replicate_private.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-int discard_new(struct replicate *r)
+uint8_t request_zeroes[REQUEST_SECTORS_MAX * SECTOR_SIZE] __attribute__((aligned(4096)));
+
+void discard_init(struct replicate *r)
 {
 	for (unsigned int i = 0; i < PIECES_MAX; i++)
 		r->piece[i].tag = (uint16_t)(REQUESTS_MAX + COPIES_MAX + i);
-	r->zeroes = calloc(REQUEST_SECTORS_MAX, SECTOR_SIZE); /* never written to, so it takes no memory */
-	return r->zeroes ? 0 : -ENOMEM;
-}
-
-void discard_free(struct replicate *r)
-{
-	free(r->zeroes);
 }
 
 /* ---- pieces ---- */
@@ -72,7 +66,7 @@ static void piece_begin(struct replicate *r, struct request *whole, struct reque
 	};
 	piece->sectors = piece_sectors(r, piece->sector, whole->sectors - whole->begun);
 	/* only the simulator's has data, by which it tells one discard from another */
-	piece->data = whole->data ? whole->data + (size_t)whole->begun * SECTOR_SIZE : r->zeroes;
+	piece->data = whole->data ? whole->data + (size_t)whole->begun * SECTOR_SIZE : request_zeroes;
 	whole->begun += piece->sectors;
 	whole->pieces++;
 	r->by_tag[piece->tag] = piece;

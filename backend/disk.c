@@ -34,9 +34,6 @@
 
 #define HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
-/* Only ever read. */
-static uint8_t zeroes[REQUEST_SECTORS_MAX * SECTOR_SIZE] __attribute__((aligned(4096)));
-
 struct disk_op {
 	struct loop_op op; /* first: the loop hands it back */
 	struct disk *disk;
@@ -198,7 +195,7 @@ static void start(struct disk_op *o)
 	if (req->op == REQUEST_FLUSH || o->flushing)
 		loop_fdatasync(o->disk->loop, &o->op, o->disk->claim.fd);
 	else if (o->zeroing)
-		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, zeroes, left < sizeof(zeroes) ? left : sizeof(zeroes), offset,
+		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, request_zeroes, left < sizeof(request_zeroes) ? left : sizeof(request_zeroes), offset,
 			   RWF_DSYNC);
 	else if (req->op == REQUEST_DISCARD)
 		loop_fallocate(o->disk->loop, &o->op, o->disk->claim.fd, HOLE, offset, left);

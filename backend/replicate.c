@@ -591,8 +591,7 @@ static int storage_new(struct replicate *r, const uint8_t *log)
 {
 	int rc = marks_new(r, log);
 
-	if (!rc)
-		rc = discard_new(r);
+	discard_init(r);
 	return rc ? rc : resync_new(r);
 }
 
@@ -647,7 +646,6 @@ void replicate_free(struct replicate *r)
 	if (!r)
 		return;
 	resync_free(r);
-	discard_free(r);
 	marks_free(r);
 	free(r);
 }

@@ -205,7 +205,6 @@ struct replicate {
 	uint64_t disk_clock_ms;		      /* nothing at the disk counts as older than this: this node's own loop was late then */
 	struct request *by_tag[TAGS]; /* the guest's in flight, copies, and pieces */
 	struct request piece[PIECES_MAX];
-	uint8_t *zeroes; /* what a partner is sent that knows no DISCARD; REQUEST_SECTORS_MAX */
 	struct overlap_tree tree;	      /* the guest's writes, its queued reads, and copies */
 	/* the peer's writes: may not overlap (the holder orders them) */
 	struct overlap_tree peer_tree;
@@ -284,8 +283,7 @@ void leave(struct replicate *r, struct request *req); /* it has ended: on no lis
 void finish_guest(struct replicate *r, struct request *req, int rc);
 
 /* discard.c */
-int discard_new(struct replicate *r);
-void discard_free(struct replicate *r);
+void discard_init(struct replicate *r);
 static inline bool is_whole(const struct request *req) /* a guest's discard, and no piece of one */
 {
 	return req->op == REQUEST_DISCARD && !(req->flags & (REQUEST_PIECE | REQUEST_FROM_PEER));

@@ -137,6 +137,9 @@ struct request {
 	struct disk_op *disk_op;
 };
 
+/* Zeroes, as many as a request may have; only ever read (discard.c). */
+extern uint8_t request_zeroes[REQUEST_SECTORS_MAX * SECTOR_SIZE];
+
 /* It changes the data. */
 static inline bool changes(const struct request *req)
 {
