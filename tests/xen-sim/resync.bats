@@ -20,11 +20,14 @@ invalidated_by() { # N
 	dd if=/dev/urandom of="$T/host$1/r0.img" bs=1M count=16 conv=notrunc status=none
 }
 # Down, another configuration, and up again.
-configured() { # N SED-SCRIPT
+edited() { # N SED-SCRIPT
 	local text
-	ctl "$1" down r0
 	text=$(sed "$2" "$T/host$1/etc/drbdx.d/r0.res")
 	printf '%s\n' "$text" >"$T/host$1/etc/drbdx.d/r0.res"
+}
+configured() { # N SED-SCRIPT
+	ctl "$1" down r0
+	edited "$@"
 	ctl "$1" up r0
 	[ "$1" = 1 ] || wait_for 20 connected r0
 }
@@ -210,8 +213,10 @@ seconds_of_resync() {
 		[ "$(went_on_with)" -le "$left" ]
 	done
 	[ "$(logged 2 'resync WFBitMap -> SyncTarget')" -gt 4 ]
-	configured 2 's|resync-rate 512K|resync-rate 100M|'
-	wait_for 30 in_sync
+	stop_daemon 1 # the node with the guest, which paces the copies
+	edited 1 's|resync-rate 512K|resync-rate 100M|'
+	daemon 1
+	wait_for 20 in_sync
 	done_with 5
 }
 less_is_left() { [ "$(value_of 2 .out_of_sync.bytes)" -lt $(($1 - 131072)) ]; }
