@@ -330,33 +330,38 @@ static void forget(struct actlog *log, struct note *old)
 
 /* ---- a write ---- */
 
-static bool durable(struct actlog *log, const struct note *range)
+static bool is_durable(const struct slot *slot)
 {
-	const struct slot *slot;
+	return slot && !slot->changing;
+}
 
-	for (uint32_t i = range->first; i <= range->last; i++) {
-		slot = find(log, i);
-		if (!slot || slot->changing)
+static bool all_durable(struct actlog *log, const struct note *range)
+{
+	for (uint32_t i = range->first; i <= range->last; i++)
+		if (!is_durable(find(log, i)))
 			return false;
-	}
 	return true;
+}
+
+static void refer(struct actlog *log, struct slot *slot)
+{
+	if (idle(slot))
+		from_lru(log, slot);
+	slot->references++;
 }
 
 bool actlog_begin(struct actlog *log, uint64_t sector, uint32_t sectors)
 {
 	struct note range = range_of(log, sector, sectors), *old;
-	struct slot *slot;
+	struct slot *first = find(log, range.first);
 
-	if (log->starving || !durable(log, &range)) {
+	if (log->starving || !is_durable(first) || (range.first < range.last && !all_durable(log, &range))) {
 		note(log, &range);
 		return false;
 	}
-	for (uint32_t i = range.first; i <= range.last; i++) {
-		slot = find(log, i);
-		if (idle(slot))
-			from_lru(log, slot);
-		slot->references++;
-	}
+	refer(log, first);
+	for (uint32_t i = range.first + 1; i <= range.last; i++)
+		refer(log, find(log, i));
 	old = note_tree_RB_FIND(&log->by_range, &range);
 	if (old)
 		forget(log, old);
@@ -490,6 +495,11 @@ uint32_t actlog_victim(const struct actlog *log, uint32_t i)
 bool actlog_prepared(const struct actlog *log)
 {
 	return log->updates || log->filled;
+}
+
+bool actlog_waits(const struct actlog *log)
+{
+	return actlog_prepared(log) || !TAILQ_EMPTY(&log->noted);
 }
 
 static void seal(struct disk_transaction *d, uint8_t *block)

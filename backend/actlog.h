@@ -77,6 +77,7 @@ void actlog_end(struct actlog *log, uint64_t sector, uint32_t sectors);
 bool actlog_prepare(struct actlog *log, uint32_t *victims);
 uint32_t actlog_victim(const struct actlog *log, uint32_t i);
 bool actlog_prepared(const struct actlog *log);
+bool actlog_waits(const struct actlog *log); /* something is noted, or prepared */
 
 /* The prepared transaction (ACTLOG_BLOCK bytes) and which block of the area it is to be written to: the same
  * each time until actlog_written(). */

@@ -258,7 +258,7 @@ static void claim_busy(struct replicate *r)
 
 void replicate_claim(struct replicate *r, const struct claimant *c, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (r->attachment == ATTACHMENT_NONE && !r->yielding) {
 		r->claim_deadline_ms = claim_deadline(r, c);
 		claim_begin(r, c);
@@ -353,7 +353,7 @@ void replicate_adopt(struct replicate *r, const struct claimant *c, const struct
 {
 	struct attachment old = r->kept;
 
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (r->attachment != ATTACHMENT_NONE || r->yielding) {
 		claim_busy(r);
 		return;

@@ -146,7 +146,7 @@ void run_handler(struct replicate *r, enum handler h)
 
 void replicate_handled(struct replicate *r, enum handler handler, bool ok, enum fence_verdict verdict, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (handler == HANDLER_FENCE_PEER)
 		fence_answered(r, verdict);
 	else if (handler == HANDLER_BEFORE_RESYNC_TARGET)

@@ -432,7 +432,7 @@ bool command_overtakes(enum command later, enum command earlier)
 
 void replicate_command(struct replicate *r, enum command command, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (r->asked_for.busy && command_overtakes(command, r->asked_for.command)) {
 		r->asked_for.busy = false;
 		r->step_version[STEP_COMMAND] = 0;

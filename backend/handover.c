@@ -360,7 +360,7 @@ void serve_arrived(struct replicate *r)
 
 void replicate_activate(struct replicate *r, const char *who, bool alone, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	r->alone = alone;
 	if (r->attachment != ATTACHMENT_NONE && r->attachment != ATTACHMENT_RELEASING)
 		snprintf(r->guest.who, sizeof(r->guest.who), "%s", who);
@@ -406,7 +406,7 @@ bool replicate_request(struct replicate *r, uint64_t now_ms)
 		return false;
 	if (!unused(r) && r->wanted.flags & SB_IN_USE) /* base alone may be on its way for another disk (R10) */
 		return false;
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (!r->guest_ready) { /* R10: the tokens of its other disks first */
 		if (!r->guest_asked)
 			r->ops->used(r->ctx);
@@ -421,7 +421,7 @@ bool replicate_request(struct replicate *r, uint64_t now_ms)
 
 void replicate_guest_ready(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (r->attachment != ATTACHMENT_ACTIVE || !r->guest_asked)
 		return;
 	r->guest_ready = true;
@@ -469,7 +469,7 @@ static void sibling_advance(struct replicate *r)
 
 void replicate_sibling_used(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	r->sibling_waits = true;
 	sibling_advance(r);
 	replicate_settle(r);
@@ -514,13 +514,13 @@ static void release(struct replicate *r)
 
 void replicate_release(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	release(r);
 }
 
 void replicate_park(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	r->parking = r->left = true; /* the token stays with the guest */
 	release(r);
 }
@@ -549,7 +549,7 @@ static void yield_advance(struct replicate *r)
 
 void replicate_yield(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	r->yielding = true;
 	yield_advance(r);
 	replicate_settle(r);
@@ -565,7 +565,7 @@ static void give_reserved(struct replicate *r)
 
 void replicate_nobody_left(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	r->left = false;
 	give_late(r);
 	give_reserved(r);

@@ -501,7 +501,7 @@ void handshake_lost(struct replicate *r, const char *why)
 
 void replicate_partner_restarts(struct replicate *r, uint32_t within_ms, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (r->connection != CONNECTION_CONNECTED)
 		return;
 	say(r, "another program takes the place of drbdxd on %s: it is waited for for %u ms", r->cfg.peer_host, within_ms);
@@ -516,7 +516,7 @@ void handshake_guest_gone(struct replicate *r)
 
 void replicate_link_problem(struct replicate *r, const char *why, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (r->connection != CONNECTION_DISCONNECTED)
 		return;
 	snprintf(r->why, sizeof(r->why), "%s", why);
@@ -525,7 +525,7 @@ void replicate_link_problem(struct replicate *r, const char *why, uint64_t now_m
 
 void replicate_connected(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	r->why[0] = '\0';
 	connection_event(r, EVENT_CONNECTED);
 	replicate_settle(r);

@@ -134,8 +134,10 @@ bool marks_begin(struct replicate *r, struct request *req)
 {
 	if (r->detached && !(req->flags & REQUEST_FROM_PEER)) /* it goes to the partner's disk, whose node keeps the log */
 		return true;
-	if (r->log_blank || !actlog_begin(r->log, req->sector, req->sectors))
+	if (r->log_blank || !actlog_begin(r->log, req->sector, req->sectors)) {
+		stir(r);
 		return false;
+	}
 	req->flags |= REQUEST_LOGGED;
 	return true;
 }
@@ -149,6 +151,7 @@ void marks_end(struct replicate *r, struct request *req)
 void marks_set(struct replicate *r, uint64_t sector, uint32_t sectors)
 {
 	bitmap_set(r->bitmap, sector, sectors);
+	stir(r);
 }
 
 static uint64_t page_end(const struct replicate *r, uint32_t page)
@@ -169,6 +172,7 @@ void marks_clear(struct replicate *r, uint64_t sector, uint32_t sectors)
 			return; /* it stays marked, and is copied once more */
 	bitmap_clear(r->bitmap, sector, sectors);
 	r->cleared_page = last;
+	stir(r);
 }
 
 void marks_set_all(struct replicate *r)
@@ -358,6 +362,13 @@ void marks_advance(struct replicate *r)
 	settle_superblock(r);
 }
 
+bool marks_at_rest(const struct replicate *r)
+{
+	return !r->log_write.busy && !r->page_write.busy && !r->page_read.busy && !r->log_blank && !r->metadata_lost &&
+	       r->metadata_retry_ms == UINT64_MAX && !actlog_waits(r->log) && bitmap_dirty(r->bitmap, 0, BITMAP_MUST) == PAGE_NONE &&
+	       bitmap_dirty(r->bitmap, 0, BITMAP_MAY) == PAGE_NONE;
+}
+
 /* What is on disk does not add up to what was written: the marks cannot be believed. */
 static void check_digest(struct replicate *r)
 {
@@ -386,7 +397,7 @@ static void op_done(struct replicate *r, struct metadata_op *op)
 
 void replicate_metadata_done(struct replicate *r, struct metadata_op *op, int rc, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	op->busy = false;
 	if (rc && r->detached) {
 		/* Without a disk nothing is marked here: the partner does it. */

@@ -116,6 +116,7 @@ void superblock_want(struct replicate *r, enum step then)
 	const struct superblock *latest = r->write_busy ? &r->writing : &r->durable;
 	uint64_t latest_version = r->write_busy ? r->writing_version : r->durable_version;
 
+	stir(r);
 	if (r->wanted_version == latest_version && memcmp(&r->wanted, latest, sizeof(r->wanted)))
 		r->wanted_version++;
 	r->step_version[then] = r->wanted_version;
@@ -176,7 +177,7 @@ static bool run_due_step(struct replicate *r)
 
 void replicate_superblock_done(struct replicate *r, int rc, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (r->write_hung) { /* what it wrote is long out of date */
 		r->write_hung = false;
 		r->wanted_version++;
@@ -265,11 +266,19 @@ static int connected_packet(struct replicate *r, const struct packet *p, struct 
 	}
 }
 
+/* A request, or the answer to one. */
+static bool of_request(const struct packet *p)
+{
+	return p->type == PACKET_DATA || p->type == PACKET_ACK || p->type == PACKET_FLUSH || p->type == PACKET_FLUSH_ACK || p->type == PACKET_DISCARD;
+}
+
 int replicate_packet(struct replicate *r, const struct packet *p, struct request *req, uint64_t now_ms)
 {
 	int rc;
 
 	r->now_ms = now_ms;
+	if (!of_request(p))
+		stir(r);
 	if (p->type == PACKET_HELLO || p->type == PACKET_READY || p->type == PACKET_PAIR)
 		rc = handshake_packet(r, p);
 	else
@@ -280,7 +289,7 @@ int replicate_packet(struct replicate *r, const struct packet *p, struct request
 
 void replicate_disconnected(struct replicate *r, const char *why, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	handshake_lost(r, why);
 	handover_lost(r);
 	resync_lost(r);
@@ -311,7 +320,7 @@ static bool based(const struct replicate *r)
 
 bool replicate_ready(const struct replicate *r)
 {
-	return servable(r) && based(r);
+	return r->at_rest ? r->was_ready : servable(r) && based(r);
 }
 
 unsigned int replicate_guest_requests(const struct replicate *r)
@@ -443,10 +452,38 @@ static void update_frozen(struct replicate *r)
 	memcpy(r->frozen, words, sizeof(words));
 }
 
+static bool no_step(const struct replicate *r)
+{
+	for (int i = 0; i < STEP_COUNT; i++)
+		if (r->step_version[i])
+			return false;
+	return true;
+}
+
+/* Two good disks, connected; a guest that is served, or none; and nothing is under way but requests. All that is looked at in replicate_settle() stays
+ * as it is while requests come and end as they should; what changes it nevertheless stirs. Whatever depends on the time has a deadline,
+ * which wakes. */
+static bool nothing_under_way(const struct replicate *r)
+{
+	bool served = r->attachment == ATTACHMENT_ACTIVE && r->was_ready && !siblings_awaited(r);
+
+	return r->connection == CONNECTION_CONNECTED && (served || r->attachment == ATTACHMENT_NONE) && disk_good(r) && peer_good(r) &&
+	       !r->parted && r->sync == SYNC_STATE_OFF && !r->copies && !r->write_busy && r->wanted_version == r->durable_version && no_step(r) &&
+	       marks_at_rest(r) && !r->asked_for.busy && !r->asked.hot && !r->resize.asked && !r->leaving && !r->reconnecting && !r->look_again &&
+	       !r->frozen[0] && !r->failing[0] && !r->disk_error && !r->metadata_error;
+}
+
+bool replicate_at_rest(const struct replicate *r)
+{
+	return r->at_rest;
+}
+
 void replicate_settle(struct replicate *r)
 {
 	bool can_serve, ready;
 
+	if (r->at_rest)
+		return;
 	r->look_again = false;
 	do {
 		fence_advance(r);
@@ -475,6 +512,7 @@ void replicate_settle(struct replicate *r)
 	}
 	r->was_servable = can_serve;
 	r->was_ready = ready;
+	r->at_rest = nothing_under_way(r);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -498,7 +536,7 @@ uint64_t replicate_deadline(const struct replicate *r)
 
 void replicate_tick(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (now_ms >= r->retry_ms)
 		retry_disk(r);
 	if (now_ms >= r->write_retry_ms)

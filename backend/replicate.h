@@ -358,6 +358,8 @@ void replicate_link_problem(struct replicate *r, const char *why, uint64_t now_m
 /* Timers: call replicate_tick() when the clock reaches replicate_deadline() (UINT64_MAX: never). */
 uint64_t replicate_deadline(const struct replicate *r);
 void replicate_tick(struct replicate *r, uint64_t now_ms);
+/* Nothing is under way but requests, and before the deadline a tick would do nothing. */
+bool replicate_at_rest(const struct replicate *r);
 /* The caller's own loop was late: the time until now must not be held against the disk. */
 void replicate_was_late(struct replicate *r, uint64_t now_ms);
 

@@ -51,6 +51,7 @@ struct replicate {
 	const struct replicate_ops *ops;
 	void *ctx;
 	uint64_t now_ms; /* the time given with the event being handled */
+	bool at_rest;	 /* nothing is under way but requests: replicate_settle() has nothing to do until wake() or stir() */
 
 	/* Superblock. `durable` is on disk; `wanted` is what it is to become. Rights are
 	 * taken from `durable`, and given up by `wanted`. */
@@ -227,6 +228,17 @@ struct replicate {
 
 /* replicate.c */
 
+/* The beginning of every event, but of requests that come and end as they should. */
+static inline void wake(struct replicate *r, uint64_t now_ms)
+{
+	r->now_ms = now_ms;
+	r->at_rest = false;
+}
+/* Something has changed that replicate_settle() looks at. */
+static inline void stir(struct replicate *r)
+{
+	r->at_rest = false;
+}
 /* the end of every event: due steps, superblock write, ready and frozen */
 void replicate_settle(struct replicate *r);
 /* to ops->changed */
@@ -330,6 +342,7 @@ void marks_clear(struct replicate *r, uint64_t sector, uint32_t sectors); /* the
 void marks_set_all(struct replicate *r);	 /* a full sync; r->wanted says so, too */
 void marks_need(struct replicate *r, uint32_t page); /* let it be read */
 void marks_advance(struct replicate *r);
+bool marks_at_rest(const struct replicate *r); /* marks_advance() was called, and nothing has come of it */
 bool marks_for_partner(const struct replicate *r); /* it has no disk: what it writes is marked here */
 /* every mark is durable without the log: SB_IN_USE may be cleared */
 bool marks_durable(const struct replicate *r);

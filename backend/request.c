@@ -55,6 +55,7 @@ static void wait_for_event(struct replicate *r, struct request *req, unsigned in
 {
 	req->flags |= REQUEST_PEER_PENDING | flags;
 	r->look_again = true;
+	stir(r);
 }
 
 /* Our disk may be ahead of the partner's there, after a crash, and nothing says so that the partner would believe (alone.c, invariant 1). */
@@ -162,7 +163,8 @@ void replicate_submit(struct replicate *r, struct request *req, uint64_t now_ms)
 	pace_guest(&r->pace, r->guest_count, r->now_ms);
 	enter(r, req);
 	pump_unsent(r);
-	marks_advance(r);
+	if (!r->at_rest)
+		marks_advance(r);
 }
 
 void copy_begin(struct replicate *r, struct request *req)
@@ -177,7 +179,7 @@ static void wake_queued(struct replicate *r, const struct request *done)
 	struct request_list ready = TAILQ_HEAD_INITIALIZER(ready);
 	struct request *other = NULL;
 
-	while ((other = overlap_next(&r->tree, other, done->sector, done->sectors))) {
+	while (!TAILQ_EMPTY(&r->queued) && (other = overlap_next(&r->tree, other, done->sector, done->sectors))) {
 		if (other->state != REQUEST_QUEUED || behind_older_write(r, other))
 			continue;
 		TAILQ_REMOVE(&r->queued, other, link);
@@ -612,6 +614,8 @@ void replicate_disk_done(struct replicate *r, struct request *req, int rc, uint6
 	bool dying;
 
 	r->now_ms = now_ms;
+	if (rc)
+		stir(r);
 	assert(req->flags & REQUEST_LOCAL_PENDING);
 	disk_ended(r, req);
 	TAILQ_REMOVE(list_of(r, req), req, link);

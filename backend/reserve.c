@@ -100,7 +100,7 @@ static bool never_used(const struct replicate *r)
 
 void replicate_outdate(struct replicate *r, const char *why, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (arriving(r) && r->wanted.token != TOKEN_HELD)
 		send_reservation(r, PACKET_ENDED, r->kept.reserved);
 	if (arriving(r) || r->attachment == ATTACHMENT_HANDED_OVER || never_used(r))
@@ -292,7 +292,7 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 {
 	char words[WIRE_TEXT];
 
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (!r->asked.looking || query != r->asked.query)
 		return;
 	if (r->asked.again && !unable(r, words, sizeof(words))) {
@@ -314,7 +314,7 @@ void replicate_suspended(struct replicate *r, uint64_t query, int rc, const char
 
 void replicate_resumed(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (!r->held)
 		return;
 	if (r->wanted.token == TOKEN_HELD) {
@@ -356,7 +356,7 @@ void commit_advance(struct replicate *r)
 
 void replicate_quiet(struct replicate *r, uint64_t now_ms)
 {
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	commit_advance(r);
 	replicate_settle(r);
 }

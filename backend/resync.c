@@ -114,7 +114,7 @@ void replicate_sync_after(struct replicate *r, const char *name, uint64_t now_ms
 {
 	bool before = held_here(r);
 
-	r->now_ms = now_ms;
+	wake(r, now_ms);
 	if (r->sync != SYNC_STATE_OFF && strcmp(r->sync_after, name))
 		say(r, "resync-after: the resync %s%s", name[0] ? "waits for that of " : "need not wait any longer", name);
 	snprintf(r->sync_after, sizeof(r->sync_after), "%s", name);

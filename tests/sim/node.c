@@ -337,6 +337,18 @@ void node_settle(struct node *n)
 	oracle_state(n);
 }
 
+void node_at_rest(struct node *n)
+{
+	struct sim *s = n->sim;
+	uint64_t order = s->order, hash = s->hash;
+
+	if (!n->up || s->failed || !replicate_at_rest(n->core) || replicate_deadline(n->core) <= sim_ms(s))
+		return;
+	replicate_tick(n->core, sim_ms(s));
+	if (s->order != order || s->hash != hash || !replicate_at_rest(n->core))
+		sim_violate(s, ORACLE_CONTRACT, "node %d: it is not at rest, as it says", n->index);
+}
+
 /* ---- what happens to the core ---- */
 
 void node_connected(struct node *n, uint64_t connection)

@@ -175,6 +175,8 @@ bool sim_step(struct sim *s, uint64_t until)
 	if (!e.mortal || (e.node->life == e.life))
 		e.run(s, &e);
 	free(e.p);
+	if (e.node)
+		node_at_rest(e.node);
 	return true;
 }
 

@@ -502,6 +502,7 @@ void node_upgrade(struct node *n);
 void node_power_off(struct node *n, uint64_t downtime);	/* also while no daemon runs there */
 void node_replace(struct node *n);	/* another disk, and metadata created anew */
 void node_settle(struct node *n);	/* after every call of the core */
+void node_at_rest(struct node *n);	/* after every event: if the core is at rest, a tick does nothing */
 void node_connected(struct node *n, uint64_t connection);
 void node_disconnected(struct node *n, const char *why);
 void node_receive(struct node *n, struct packet *p, uint8_t *payload);
