@@ -4,7 +4,7 @@
  * knows the highest end of its subtree.
  *
  * Invariant: req->overlap_end == max(end of req, overlap_end of its children).  The tree macros call
- * RB_AUGMENT where they move nodes; after an insertion or a removal the path to the root is recomputed here.
+ * RB_AUGMENT where they move nodes; before an insertion and after a removal the path to the root is brought up to date here.
  */
 #include "backend/overlap.h"
 
@@ -49,11 +49,21 @@ void overlap_init(struct overlap_tree *tree)
 	RB_INIT(tree);
 }
 
+/* The ends are right before the tree is balanced, on the way down: balancing recomputes the nodes that it moves, from their children. */
 void overlap_insert(struct overlap_tree *tree, struct request *req)
 {
+	struct request *parent = NULL, **link = &RB_ROOT(tree);
+
 	req->overlap_end = end_of(req);
-	RB_INSERT(overlap_tree, tree, req);
-	recompute_to_root(req);
+	while (*link) {
+		parent = *link;
+		if (parent->overlap_end < req->overlap_end)
+			parent->overlap_end = req->overlap_end;
+		link = compare(req, parent) < 0 ? &RB_LEFT(parent, overlap) : &RB_RIGHT(parent, overlap);
+	}
+	RB_SET(req, parent, overlap);
+	*link = req;
+	overlap_tree_RB_INSERT_COLOR(tree, req);
 }
 
 void overlap_remove(struct overlap_tree *tree, struct request *req)

@@ -149,6 +149,10 @@ void pace_start(struct pace *p, const struct pace_config *cfg, uint64_t now_ms)
 
 void pace_guest(struct pace *p, uint32_t in_flight, uint64_t now_ms)
 {
+	if (in_flight && p->guest) { /* busy before and after: the time is counted when that changes, or a copy asks */
+		p->guest = in_flight;
+		return;
+	}
 	advance(p, now_ms);
 	if (in_flight || p->guest)
 		p->quiet_ms = 0;
