@@ -16,7 +16,8 @@
  *   ENDING ─ operations are back [stream_reap] ─> FREE
  *
  * Receiving: bytes come into a buffer of 64 KiB; what of a payload is already in it is copied, the rest is
- * received into the request's buffer directly.
+ * received into the request's buffer directly. Large payloads come one after the other: behind one only the next packet's
+ * beginning is received into the buffer, so that nearly nothing is copied.
  */
 #include "backend/stream.h"
 
@@ -29,6 +30,8 @@
 #include <unistd.h>
 
 #define SMALL_PACKET 64u /* DATA without its payload: the largest of the packets that come in numbers */
+#define LARGE_PAYLOAD (32u << 10)
+#define BEGINNING (2 * (WIRE_HEADER + WIRE_BODY_MAX))
 #define LARGE_PACKETS 16u	/* room for as many of the largest besides */
 
 static void receive(struct stream *s);
@@ -280,6 +283,8 @@ static void on_sent(struct loop_op *op, int result)
 
 static void receive(struct stream *s)
 {
+	uint32_t most;
+
 	if (s->recv_op.busy || s->eof || s->phase == STREAM_FREE || s->phase == STREAM_ENDING)
 		return;
 	if (s->phase == STREAM_OPEN && (s->paused || s->held))
@@ -295,7 +300,8 @@ static void receive(struct stream *s)
 	memmove(s->rx, s->rx + s->rx_start, s->rx_end - s->rx_start);
 	s->rx_end -= s->rx_start;
 	s->rx_start = 0;
-	loop_recv(s->loop, &s->recv_op, s->fd, s->rx + s->rx_end, STREAM_RECEIVE_BYTES - s->rx_end);
+	most = s->packet.payload >= LARGE_PAYLOAD ? BEGINNING : STREAM_RECEIVE_BYTES; /* of the last packet */
+	loop_recv(s->loop, &s->recv_op, s->fd, s->rx + s->rx_end, most - s->rx_end);
 }
 
 static void hand_on(struct stream *s)
