@@ -9,7 +9,10 @@
  *  3. Every write carries RWF_DSYNC: when done() says 0 the data is durable, whatever cache
  *     the volume has (P1).
  *  4. A discard that is done reads as zeroes, durably, to the last byte (docs/DEGRADED.md, D23).
+ *  5. Of a secure one what was there is erased first, and erase_rc says whether it is; it becomes zeroes whether or not that went well, so the two
+ *     disks have the same (P3).
  *
+ *   secure:   ioctl(BLKSECDISCARD), in a thread of its own (eraser.c) ── it worked, or it failed ──> a discard
  *   discard:  fallocate(PUNCH_HOLE) ── it worked ──> fdatasync ──> done
  *                                   └─ it failed, or the disk does not give space back ──> zeroes are written, as a write is ──> done
  *
@@ -17,6 +20,7 @@
  * fails. BLKDISCARD promises nothing about what is read afterwards, and a device may ignore any part of it.
  */
 #include "backend/disk.h"
+#include "backend/eraser.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -42,6 +46,8 @@ struct disk_op {
 	uint32_t done; /* bytes */
 	bool flushing; /* the flush before a preflush write, or after a hole was punched */
 	bool zeroing;  /* a discard that zeroes are written for */
+	bool erasing;  /* a secure one that has not begun to be a discard */
+	struct erasure erasure;
 	struct disk_op *next_free;
 };
 
@@ -54,6 +60,7 @@ struct disk {
 	unsigned int n_ops, in_flight, abandoned;
 	uint8_t discard_unit;
 	bool no_holes; /* it said that it could, and cannot */
+	struct eraser *eraser; /* NULL: it cannot erase securely */
 };
 
 static loop_fn on_result;
@@ -115,6 +122,11 @@ uint8_t disk_discard_unit(const struct disk *disk)
 	return disk->discard_unit;
 }
 
+bool disk_erases(const struct disk *disk)
+{
+	return disk->eraser;
+}
+
 /* ---- open and closed ---- */
 
 int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_done_fn *done, void *ctx,
@@ -133,6 +145,10 @@ int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_d
 	if (rc)
 		goto out;
 	disk->discard_unit = discard_unit_of(&disk->claim);
+	if (eraser_possible(disk->claim.fd))
+		rc = eraser_new(loop, disk->claim.fd, &disk->eraser);
+	if (rc)
+		goto out_claim;
 	disk->n_ops = requests;
 	disk->loop = loop;
 	disk->done = done;
@@ -145,6 +161,8 @@ int disk_open(const char *path, struct loop *loop, unsigned int requests, disk_d
 	}
 	*out = disk;
 	return 0;
+out_claim:
+	claim_close(&disk->claim);
 out:
 	free(disk->ops);
 	free(disk);
@@ -156,6 +174,7 @@ void disk_close(struct disk *disk)
 	if (!disk)
 		return;
 	assert(!disk->in_flight);
+	eraser_free(disk->eraser);
 	claim_close(&disk->claim);
 	free(disk->ops);
 	free(disk);
@@ -194,6 +213,8 @@ static void start(struct disk_op *o)
 
 	if (req->op == REQUEST_FLUSH || o->flushing)
 		loop_fdatasync(o->disk->loop, &o->op, o->disk->claim.fd);
+	else if (o->erasing)
+		eraser_erase(o->disk->eraser, &o->erasure, &o->op, offset, left);
 	else if (o->zeroing)
 		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, request_zeroes, left < sizeof(request_zeroes) ? left : sizeof(request_zeroes), offset,
 			   RWF_DSYNC);
@@ -219,6 +240,8 @@ void disk_submit(struct disk *disk, struct request *req)
 	o->done = 0;
 	o->flushing = req->op == REQUEST_WRITE && req->preflush;
 	o->zeroing = req->op == REQUEST_DISCARD && (!disk->discard_unit || disk->no_holes);
+	o->erasing = req->op == REQUEST_DISCARD && req->secure && disk->eraser;
+	req->erase_rc = -EOPNOTSUPP;
 	start(o);
 }
 
@@ -286,6 +309,12 @@ static void on_result(struct loop_op *op, int result)
 	}
 	bytes = o->req->sectors * SECTOR_SIZE;
 	if (result == -EINTR || result == -EAGAIN) {
+		start(o);
+		return;
+	}
+	if (o->erasing) {
+		o->erasing = false;
+		o->req->erase_rc = result;
 		start(o);
 		return;
 	}

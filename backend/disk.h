@@ -29,9 +29,12 @@ const struct claim *disk_claim(const struct disk *disk); /* for internal metadat
 /* The disk gives space back, in units of so many bytes, as a power of two (DISCARD_UNIT_MIN to _MAX), and what it gave back reads as
  * zeroes, that is certain. 0: it does not; a discard is written then. */
 uint8_t disk_discard_unit(const struct disk *disk);
+/* It can erase securely (eraser.h). */
+bool disk_erases(const struct disk *disk);
 
 /* Read, write, flush or discard; answered by done() with 0 or negative errno, from loop_run(). A write, or a discard, is durable
- * when it is done; with preflush everything completed before it is made durable first. A discard reads as zeroes then. */
+ * when it is done; with preflush everything completed before it is made durable first. A discard reads as zeroes then; of a secure one
+ * req->erase_rc says whether what was there is erased. */
 void disk_submit(struct disk *disk, struct request *req);
 unsigned int disk_in_flight(const struct disk *disk);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * mailbox.c: a queue of messages under a mutex, and an eventfd that says when it is not
- * empty.  It carries control messages only; the data path never posts.
+ * empty.  It carries control messages, and secure erasures (eraser.c), which take a device far longer; nothing else of the data path posts.
  */
 #include "backend/mailbox.h"
 

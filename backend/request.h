@@ -99,6 +99,8 @@ struct request {
 	enum request_op op;
 	/* a write before which everything completed so far must be flushed (FLUSH or a barrier that carries data) */
 	bool preflush;
+	/* a discard after which neither disk has anything left of what was there, or which ends with an error */
+	bool secure;
 	/* a guest's: nothing else of its disk is executed at the same time (gate.h). The core need not know it. */
 	bool barrier;
 	/* index in the owner's table, unique among the requests in flight of that table */
@@ -135,6 +137,8 @@ struct request {
 
 	/* disk.c's own. */
 	struct disk_op *disk_op;
+	/* of a secure discard, when it is done: 0, or why what was there could not be erased, negative errno */
+	int erase_rc;
 };
 
 /* Zeroes, as many as a request may have; only ever read (discard.c). */
