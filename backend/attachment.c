@@ -16,6 +16,7 @@
 #define RECORD_PATH "/run/drbdx/minor-%u.attachment"
 #define RECORD_VERSION 3 /* the first that was released. A later one goes on reading it: docs/RESTART.md, section 8 */
 #define RECORD_QUEUES  4 /* of a guest with several queues, which a program that knows only one must not go on with */
+#define RECORD_SECURE  5 /* of a guest with any number, which was offered secure discards: nor one that would ignore their flag */
 
 static void path_of(unsigned int minor, const char *suffix, char *out, size_t size)
 {
@@ -26,7 +27,16 @@ static bool scan_queues(FILE *f, struct attachment_record *a)
 {
 	return fscanf(f, " others %u marks %" SCNu32 " %" SCNu32 " %" SCNu32, &a->others, &a->more_marks[0], &a->more_marks[1],
 		      &a->more_marks[2]) == 4 &&
-	       a->others && a->others < QUEUES_MAX;
+	       a->others < QUEUES_MAX;
+}
+
+/* What is behind the numbers that every version has. */
+static bool scan_rest(FILE *f, unsigned int version, struct attachment_record *a)
+{
+	a->secure = version == RECORD_SECURE;
+	if (version == RECORD_VERSION)
+		return true;
+	return (version == RECORD_QUEUES || version == RECORD_SECURE) && scan_queues(f, a) && (a->others || a->secure);
 }
 
 static int scan(FILE *f, struct attachment_record *a)
@@ -38,7 +48,7 @@ static int scan(FILE *f, struct attachment_record *a)
 		       &version, &a->domid, &a->core.served, &a->core.reserved, &handed_over, &stale,
 		       &held, &a->mark, &a->core.confirmed, &known);
 
-	if (n != 10 || (version != RECORD_VERSION && (version != RECORD_QUEUES || !scan_queues(f, a))))
+	if (n != 10 || !scan_rest(f, version, a))
 		return -EINVAL;
 	a->core.handed_over = handed_over;
 	a->core.stale = stale;
@@ -60,7 +70,7 @@ int attachment_look(unsigned int minor, struct attachment_record *out, char *why
 	if (f)
 		fclose(f);
 	if (rc == -EINVAL)
-		snprintf(why, why_size, "%s is not a record that this drbdxd knows (versions %d and %d)", path, RECORD_VERSION, RECORD_QUEUES);
+		snprintf(why, why_size, "%s is not a record that this drbdxd knows (versions %d to %d)", path, RECORD_VERSION, RECORD_SECURE);
 	else if (rc)
 		snprintf(why, why_size, "%s: %s", path, strerror(-rc));
 	return rc;
@@ -86,9 +96,9 @@ static int print(const char *path, const struct attachment_record *a)
 	ok = fprintf(f,
 		     "version %u domid %" PRIu32 " served %" PRIu64 " reserved %" PRIx64
 		     " handed_over %d stale %d held %d mark %" PRIu32 " confirmed %" PRIu64 " known %d",
-		     a->others ? RECORD_QUEUES : RECORD_VERSION, a->domid, a->core.served, a->core.reserved, a->core.handed_over,
+		     a->secure ? RECORD_SECURE : a->others ? RECORD_QUEUES : RECORD_VERSION, a->domid, a->core.served, a->core.reserved, a->core.handed_over,
 		     a->core.stale, a->held, a->mark, a->core.confirmed, a->core.known) > 0;
-	if (a->others)
+	if (a->others || a->secure)
 		ok = ok && fprintf(f, " others %u marks %" PRIu32 " %" PRIu32 " %" PRIu32, a->others, a->more_marks[0], a->more_marks[1],
 				   a->more_marks[2]) > 0;
 	ok = ok && fputc('\n', f) != EOF;

@@ -22,6 +22,7 @@ struct attachment_record {
 	uint32_t mark;
 	unsigned int others; /* queues of the disk beside the first one, */
 	uint32_t more_marks[QUEUES_MAX - 1]; /* whose marks these are */
+	bool secure; /* the guest may have been offered secure discards: their flag is never ignored */
 };
 
 /* `minor` is the resource's, unique on this host. Read: 0, -ENOENT, or -EINVAL for a file that is not ours

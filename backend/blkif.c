@@ -140,7 +140,7 @@ static enum blkif_verdict parse_indirect_slot(const blkif_request_t *slot, const
 	return BLKIF_NEEDS_INDIRECT;
 }
 
-/* discard-secure is never offered, so that flag is ignored, as blkif.h has it. */
+/* Where discard-secure was not offered, that flag is ignored, as blkif.h has it. */
 static enum blkif_verdict parse_discard(const blkif_request_t *slot, const struct blkif_limits *limits, struct blkif_op *out,
 					const struct words *why)
 {
@@ -158,6 +158,7 @@ static enum blkif_verdict parse_discard(const blkif_request_t *slot, const struc
 	if (!in.nr_sectors || in.nr_sectors > UINT32_MAX)
 		return refuse(BLKIF_ERROR, why, "discard of %llu sectors", (unsigned long long)in.nr_sectors);
 	out->sectors = (uint32_t)in.nr_sectors;
+	out->secure = limits->discard_secure && in.flag & BLKIF_DISCARD_SECURE;
 	return check_length(limits, out, why);
 }
 

@@ -19,13 +19,13 @@
 #define BLKIF_SECTS_PER_PAGE 8u		/* first_sect and last_sect are below this */
 
 /* Ours, trusted. block_size: bytes, a power of two from 512. max_segments: what was offered as
- * feature-max-indirect-segments; 0: indirect requests were not offered. discard: feature-discard was. */
+ * feature-max-indirect-segments; 0: indirect requests were not offered. discard: feature-discard was; discard_secure: that was, too. */
 struct blkif_limits {
 	uint64_t sectors;
 	uint32_t block_size;
 	bool read_only;
 	uint16_t max_segments;
-	bool discard;
+	bool discard, discard_secure;
 };
 
 struct blkif_segment { uint32_t gref; uint8_t first_sect, last_sect; };
@@ -42,7 +42,7 @@ struct blkif_op {		/* a validated request */
 	uint64_t id;		/* the guest's, echoed and never used as a key */
 	uint8_t operation;	/* to echo in the response: for an indirect request its inner operation */
 	enum request_op op;
-	bool preflush, barrier;
+	bool preflush, barrier, secure;
 	uint64_t sector;
 	uint32_t sectors;
 	uint16_t segments;

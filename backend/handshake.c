@@ -133,6 +133,7 @@ static void refuse(struct replicate *r)
 static void agree_on_discards(struct replicate *r)
 {
 	r->wanted.discard_unit = settle_discard_unit(&r->own.offer, &r->peer.offer);
+	r->wanted.discard_secure = settle_discard_secure(&r->own.offer, &r->peer.offer);
 }
 
 static void lead_pair(struct replicate *r)

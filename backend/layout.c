@@ -29,6 +29,7 @@ struct be_features put_features(const struct features *f)
 		.sectors = put_be64(f->sectors), .block_size = put_be32(f->block_size),
 		.max_segments = put_be16(f->max_segments), .ring_order = f->ring_order,
 		.queues = f->queues, .discard = f->discard, .discard_unit = f->discard_unit,
+		.discard_secure = f->discard_secure,
 	};
 }
 
@@ -38,6 +39,7 @@ struct features get_features(const struct be_features *b)
 		.sectors = get_be64(b->sectors), .block_size = get_be32(b->block_size),
 		.max_segments = get_be16(b->max_segments), .ring_order = b->ring_order,
 		.queues = b->queues, .discard = b->discard, .discard_unit = b->discard_unit,
+		.discard_secure = b->discard_secure,
 	};
 }
 
@@ -51,7 +53,7 @@ bool all_zero(const void *bytes, size_t length)
 bool features_zero(const struct features *f)
 {
 	return !f->sectors && !f->block_size && !f->max_segments && !f->ring_order && !f->queues &&
-	       !f->discard && !f->discard_unit;
+	       !f->discard && !f->discard_unit && !f->discard_secure;
 }
 
 const char *discard_unit_check(uint8_t unit)
@@ -73,8 +75,8 @@ const char *features_check(const struct features *f, const struct be_features *r
 		return "the ring order is impossible";
 	if (!f->queues)
 		return "the number of queues is impossible";
-	if (f->discard > 1)
-		return "discard is neither 0 nor 1";
+	if (f->discard > 1 || f->discard_secure > 1)
+		return "discard or discard_secure is neither 0 nor 1";
 	return discard_unit_check(f->discard_unit);
 }
 

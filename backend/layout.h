@@ -33,9 +33,9 @@ struct be_features {
 	struct be64 sectors;
 	struct be32 block_size;
 	struct be16 max_segments;
-	uint8_t ring_order, queues, discard, discard_unit, zero[6];
+	uint8_t ring_order, queues, discard, discard_unit, discard_secure, zero[5];
 };
-static_assert(sizeof(struct be_features) == 24 && offsetof(struct be_features, zero) == 18, "features");
+static_assert(sizeof(struct be_features) == 24 && offsetof(struct be_features, zero) == 19, "features");
 
 struct be_generations put_generations(const struct generations *g);
 struct generations get_generations(const struct be_generations *b);

@@ -37,7 +37,8 @@
 #define VERSION 2u
 #define INCOMPATIBLE_KNOWN 0u /* bits of `incompatible` and `compatible` that this program acts upon */
 #define COMPATIBLE_DISCARD 1u
-#define COMPATIBLE_KNOWN   COMPATIBLE_DISCARD
+#define COMPATIBLE_SECURE  2u
+#define COMPATIBLE_KNOWN   (COMPATIBLE_DISCARD | COMPATIBLE_SECURE)
 
 struct disk_superblock {
 	char magic[8];
@@ -110,7 +111,7 @@ void metadata_encode(const struct superblock *sb, uint8_t *block)
 		.bitmap_digest = put_be64(sb->bitmap_digest),
 		.al_extents = put_be32(sb->al_extents),
 		.layout = sb->layout,
-		.compatible = put_be32(sb->discard_unit ? COMPATIBLE_DISCARD : 0),
+		.compatible = put_be32((sb->discard_unit ? COMPATIBLE_DISCARD : 0) | (sb->discard_secure ? COMPATIBLE_SECURE : 0)),
 		.discard_unit = sb->discard_unit,
 	};
 
@@ -129,6 +130,8 @@ static const char *features_wrong(const struct disk_superblock *d)
 
 	if (compatible & COMPATIBLE_DISCARD && (!d->discard_unit || discard_unit_check(d->discard_unit)))
 		return "the unit of discards is impossible";
+	if (compatible & COMPATIBLE_SECURE && !(compatible & COMPATIBLE_DISCARD))
+		return "secure discards without discards";
 	if (compatible & ~COMPATIBLE_KNOWN)
 		return NULL;
 	if ((!(compatible & COMPATIBLE_DISCARD) && d->discard_unit) || !all_zero(d->zero_3, sizeof(d->zero_3)) ||
@@ -142,7 +145,7 @@ static const char *impossible(const struct disk_superblock *d, const struct supe
 {
 	if (!text_valid(d->name, sizeof(d->name)) || !d->name[0])
 		return "the resource's name is malformed";
-	if (!all_zero(d->zero, sizeof(d->zero)) || !all_zero(d->zero_2, sizeof(d->zero_2)) || d->agreed.discard_unit ||
+	if (!all_zero(d->zero, sizeof(d->zero)) || !all_zero(d->zero_2, sizeof(d->zero_2)) || d->agreed.discard_unit || d->agreed.discard_secure ||
 	    !all_zero(d->agreed.zero, sizeof(d->agreed.zero)))
 		return "reserved bytes are not zero";
 	if (features_wrong(d))
@@ -199,6 +202,7 @@ int metadata_decode(const uint8_t *block, struct superblock *sb, char *why, size
 	out.al_extents = get_be32(d.al_extents);
 	out.layout = d.layout;
 	out.discard_unit = get_be32(d.compatible) & COMPATIBLE_DISCARD ? d.discard_unit : 0;
+	out.discard_secure = (get_be32(d.compatible) & COMPATIBLE_SECURE) != 0;
 	wrong = impossible(&d, &out);
 	if (wrong)
 		return say(-EINVAL, why, why_size, "impossible metadata: %s", wrong);

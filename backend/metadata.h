@@ -97,8 +97,8 @@ struct features {
 	uint8_t ring_order;    /* highest ring order offered, 4 */
 	uint8_t queues;	       /* 1 */
 	/* Not agreed on, but offered anew at each meeting, and 0 in what is stored. `discard`: this node takes DISCARD. `discard_unit`: its disk
-	 * gives space back, in units of 1 << discard_unit bytes; 0: it does not. */
-	uint8_t discard, discard_unit;
+	 * gives space back, in units of 1 << discard_unit bytes; 0: it does not. `discard_secure`: it can leave nothing of what was there. */
+	uint8_t discard, discard_unit, discard_secure;
 };
 
 /* in memory; the layout on disk is metadata.c's */
@@ -121,6 +121,7 @@ struct superblock {
 	uint32_t al_extents;		     /* slots of the activity log */
 	enum metadata_layout layout;	     /* where it was made for: found elsewhere it is refused */
 	uint8_t discard_unit; /* guests are offered discards, in units of 1 << this, in bytes: both nodes could when they met last; 0: not */
+	uint8_t discard_secure; /* 1: and secure ones, likewise */
 };
 
 /*

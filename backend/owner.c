@@ -129,12 +129,14 @@ void owner_disk_done(void *ctx, struct request *req, int rc)
 }
 
 /* What guests are offered: what was agreed on, and discards, if both disks could when the two met last. */
-static void show_features(struct resource *r, const struct features *f, uint8_t discard_unit)
+static void show_features(struct resource *r, const struct features *f, const struct superblock *sb)
 {
 	struct features shown = *f;
 
-	shown.discard = discard_unit != 0;
-	shown.discard_unit = discard_unit;
+	shown.discard = sb->discard_unit != 0;
+	shown.discard_unit = sb->discard_unit;
+	shown.discard_secure = sb->discard_secure;
+	owner_note_secure(r, sb->discard_secure); /* before the guest can know */
 	resource_set_features(r, &shown);
 }
 
@@ -151,7 +153,7 @@ void owner_superblock_done(void *ctx, int rc)
 	resource_features(r, &before);
 	if (status.superblock.agreed.sectors > before.sectors)
 		queues_grow(r, status.superblock.agreed.sectors); /* before the guest can know */
-	show_features(r, &status.superblock.agreed, status.superblock.discard_unit);
+	show_features(r, &status.superblock.agreed, &status.superblock);
 	if (status.superblock.agreed.sectors > before.sectors)
 		owner_tell_size(r);
 }
@@ -245,7 +247,7 @@ int owner_start_core(struct resource *r)
 	for (int i = 0; i < HANDLER_COUNT; i++)
 		cfg.handlers |= r->handlers[i] ? 1u << i : 0;
 	storage_offer(r, &cfg.offer);
-	show_features(r, sb->flags & SB_JUST_CREATED ? &cfg.offer : &sb->agreed, sb->discard_unit);
+	show_features(r, sb->flags & SB_JUST_CREATED ? &cfg.offer : &sb->agreed, sb);
 	/* The transport first: it does nothing before its first tick, and the core may
 	 * begin a superblock write at once. */
 	rc = transport_new(&r->transport_cfg, r->loop, r->peer_pool, PEER_REQUESTS, &transport_ops, r,

@@ -250,6 +250,12 @@ void queues_grow(struct resource *r, uint64_t sectors)
 		ring_grow(r->queue[i].ring, sectors);
 }
 
+void queues_offer_secure(struct resource *r)
+{
+	for (unsigned int i = 0; i < r->rings.count && queues_attached(r); i++)
+		ring_offer_secure(r->queue[i].ring);
+}
+
 unsigned int queues_left(const struct resource *r)
 {
 	unsigned int n = 0;

@@ -110,8 +110,9 @@ static int attach_rings(struct resource *r, char *why, size_t why_size)
 	int rc;
 
 	replicate_status(r->core, &status, now(r));
+	owner_note_secure(r, status.superblock.discard_secure);
 	limits = (struct blkif_limits){ status.superblock.agreed.sectors, status.superblock.agreed.block_size,
-					r->ring_read_only, status.superblock.agreed.max_segments, status.superblock.discard_unit };
+					r->ring_read_only, status.superblock.agreed.max_segments, status.superblock.discard_unit, r->record.secure };
 	rc = queues_attach(r, &limits, why, why_size);
 	if (rc)
 		return rc;
@@ -155,6 +156,17 @@ static void write_record(struct resource *r)
 {
 	if (r->record.domid || r->record.core.confirmed || r->record.core.known)
 		attachment_write(r->minor, &r->record);
+}
+
+/* A guest reads once what it is offered, and relies on it from then on: also when the partner's disk has been replaced by one that cannot erase, and
+ * under a later daemon. So what has been offered while it was here stays. */
+void owner_note_secure(struct resource *r, bool offered)
+{
+	if (!offered || !r->record.domid || r->record.secure)
+		return;
+	r->record.secure = true;
+	write_record(r);
+	queues_offer_secure(r);
 }
 
 void act_claimed(void *ctx, int rc, const char *why)

@@ -27,7 +27,8 @@ void storage_offer(const struct resource *r, struct features *f)
 				.ring_order = RING_ORDER_MAX,
 				.queues = QUEUES_MAX,
 				.discard = 1,
-				.discard_unit = disk_discard_unit(r->disk) };
+				.discard_unit = disk_discard_unit(r->disk),
+				.discard_secure = disk_erases(r->disk) };
 }
 
 int storage_measure(struct resource *r, uint64_t *sectors, char *why, size_t why_size)

@@ -47,6 +47,8 @@ static bool copied(const struct request *req, enum packet_type answer)
 
 static enum packet_type answer_type(struct replicate *r, const struct request *req)
 {
+	if (req->op == REQUEST_DISCARD && req->secure && !(req->flags & REQUEST_ERASED_HERE))
+		return PACKET_NOT_ERASED;
 	if (changes(req))
 		return PACKET_ACK;
 	if (req->op == REQUEST_FLUSH)

@@ -45,7 +45,7 @@ static void put_discard(struct list *l, const struct publication *p)
 		return;
 	put(l, "discard-granularity", unit > p->features->block_size ? unit : p->features->block_size);
 	put(l, "discard-alignment", 0);
-	put(l, "discard-secure", 0);
+	put(l, "discard-secure", p->features->discard_secure);
 }
 
 static void put_features(struct list *l, const struct features *f)

@@ -163,10 +163,15 @@ static struct request *answered(struct replicate *r, const struct packet *p, enu
 
 static int on_ack(struct replicate *r, const struct packet *p)
 {
-	struct request *req = answered(r, p, p->type == PACKET_ACK ? REQUEST_WRITE : REQUEST_FLUSH);
+	struct request *req = answered(r, p, p->type == PACKET_FLUSH_ACK ? REQUEST_FLUSH : REQUEST_WRITE);
 
 	if (!req)
 		return -EPROTO;
+	if (p->type == PACKET_NOT_ERASED && !req->secure) {
+		place_active(r, req);
+		return refuse_packet(r, "NOT_ERASED for something else than a secure discard");
+	}
+	discard_done_there(r, req, p->type);
 	if (discard_more(r, req)) {
 		place_active(r, req);
 	} else {
@@ -265,6 +270,7 @@ int remote_packet(struct replicate *r, const struct packet *p, struct request *r
 {
 	switch (p->type) {
 	case PACKET_ACK:
+	case PACKET_NOT_ERASED:
 	case PACKET_FLUSH_ACK:
 		return on_ack(r, p);
 	case PACKET_READ_DATA:

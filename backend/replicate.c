@@ -223,6 +223,7 @@ static int connected_packet(struct replicate *r, const struct packet *p, struct 
 	case PACKET_RECEIVED:
 		return peer_packet(r, p, req);
 	case PACKET_ACK:
+	case PACKET_NOT_ERASED:
 	case PACKET_FLUSH_ACK:
 	case PACKET_READ_DATA:
 	case PACKET_READ_ZEROES:
@@ -490,6 +491,7 @@ void replicate_settle(struct replicate *r)
 		detach_advance(r);
 		if (no_data(r))
 			requests_fail(r);
+		discards_refuse(r);
 		alone_advance(r);
 		resync_advance(r);
 		hot_advance(r);

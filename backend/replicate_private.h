@@ -105,6 +105,8 @@ struct replicate {
 	bool target_asked, target_allowed;
 	bool awaits_winner; /* a split brain was decided against us, and the partner has not raised its epoch yet */
 	bool look_again; /* something was submitted that no event will follow: due at once */
+	bool discards_refused; /* secure ones, which are still to be answered */
+	uint64_t secure_said_ms; /* when the log was told of one that failed */
 	uint64_t alone_ms; /* not alone before this: a daemon that starts gives the connection time */
 	uint64_t back_ms;  /* a connection that was lost is most often back by then */
 	uint64_t apart_ms; /* since when there has been no partner: this core's start, or the loss of the connection */
@@ -304,7 +306,10 @@ void discard_begin(struct replicate *r, struct request *whole); /* it does not w
 void discard_piece_ended(struct replicate *r, struct request *piece, int rc);
 void discards_stop(struct replicate *r); /* the guest is gone: what has not begun of them will not; */
 void discards_stopped(struct replicate *r); /* what nothing is under way of has ended */
+void discards_refuse(struct replicate *r);  /* answers those that were refused */
 bool discard_known(const struct replicate *r); /* the partner takes DISCARD */
+void discard_done_here(struct replicate *r, struct request *req); /* our disk has done it: a guest's, or the partner's */
+void discard_done_there(const struct replicate *r, struct request *req, enum packet_type answer);
 void discard_fill(const struct replicate *r, const struct request *piece, struct packet *p);
 uint32_t window_bytes(const struct replicate *r, const struct request *req); /* that it takes, or has taken */
 bool discard_more(struct replicate *r, struct request *piece); /* a part was acknowledged: there is another one */

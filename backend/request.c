@@ -629,6 +629,8 @@ void replicate_disk_done(struct replicate *r, struct request *req, int rc, uint6
 	} else {
 		req->flags &= ~REQUEST_LOCAL_PENDING;
 		disk_settled(r, req);
+		if (!rc)
+			discard_done_here(r, req);
 		if (dying)
 			finish_guest(r, req, -ECANCELED);
 		else if (req->flags & REQUEST_FROM_PEER)

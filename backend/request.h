@@ -92,6 +92,8 @@ enum {
 					* waits for that, or until our data have a generation of their own */
 	REQUEST_DISCARDED = 1u << 18,  /* of a guest whose data do not count any more: it is not answered, whatever comes of it */
 	REQUEST_PIECE = 1u << 19,      /* of a guest's discard; it has the place in the order */
+	REQUEST_ERASED_HERE = 1u << 20, /* of a secure piece: our disk has erased what was there, */
+	REQUEST_ERASED_THERE = 1u << 21, /* and the partner's. Without both it ends with an error */
 };
 
 struct request {

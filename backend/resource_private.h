@@ -208,6 +208,7 @@ void owner_post_broken(struct resource *r, const char *why);
 void owner_claim_waited(struct resource *r);
 void owner_finish_connect(struct resource *r);
 void owner_serve_ring(struct resource *r);
+void owner_note_secure(struct resource *r, bool offered); /* of secure discards, to the guest that is attached, if there is one */
 void owner_tell_size(struct resource *r); /* resource_features() has another size: the guest is to see it */
 bool owner_park_guest(struct resource *r); /* false: requests are still being finished */
 void act_claimed(void *ctx, int rc, const char *why);
@@ -232,6 +233,7 @@ void owner_close_inflight(struct resource *r);
 void queues_forget_tables(struct resource *r, unsigned int from); /* queue on */
 void queues_serve(struct resource *r);
 void queues_grow(struct resource *r, uint64_t sectors); /* the disk has become larger */
+void queues_offer_secure(struct resource *r);
 unsigned int queues_left(const struct resource *r);
 unsigned int queues_in_flight(const struct resource *r);
 void queues_counters(const struct resource *r, struct ring_counters *out);

@@ -278,6 +278,11 @@ void ring_grow(struct ring *ring, uint64_t sectors)
 	ring->limits.sectors = sectors;
 }
 
+void ring_offer_secure(struct ring *ring)
+{
+	ring->limits.discard_secure = true;
+}
+
 int ring_attach(const struct ring_params *params, const struct blkif_limits *limits, struct pool *pool,
 		struct inflight_table *table, const struct ring_ops *ops, void *ctx, struct ring **out, char *why,
 		size_t why_size)
@@ -569,6 +574,7 @@ static const struct request *prepare(struct guest_request *g)
 {
 	g->req.op = g->op.op;
 	g->req.preflush = g->op.preflush;
+	g->req.secure = g->op.secure;
 	g->req.barrier = g->op.barrier && g->status == BLKIF_RSP_OKAY;
 	g->req.sector = g->op.sector;
 	g->req.sectors = g->op.sectors;

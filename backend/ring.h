@@ -60,6 +60,7 @@ struct ring;
 struct inflight_table;
 
 void ring_grow(struct ring *ring, uint64_t sectors); /* the disk has become larger; the guest does not know yet */
+void ring_offer_secure(struct ring *ring); /* secure discards are offered from now on */
 
 /* Maps the ring's pages, binds the event channel, and goes on where `table` says that an earlier daemon stopped: what that
  * had consumed and not answered is executed before anything new is consumed (docs/RESTART.md). An idle table: at the

@@ -52,7 +52,7 @@ void settle_features(const struct features *a, const struct features *b, struct 
 	out->max_segments = LESSER(a->max_segments, b->max_segments);
 	out->ring_order = LESSER(a->ring_order, b->ring_order);
 	out->queues = LESSER(a->queues, b->queues);
-	out->discard = out->discard_unit = 0; /* settle_discard_unit() */
+	out->discard = out->discard_unit = out->discard_secure = 0; /* settle_discard_unit(), settle_discard_secure() */
 }
 
 uint8_t settle_discard_unit(const struct features *a, const struct features *b)
@@ -60,6 +60,11 @@ uint8_t settle_discard_unit(const struct features *a, const struct features *b)
 	if (!a->discard || !b->discard || !a->discard_unit || !b->discard_unit)
 		return 0;
 	return a->discard_unit > b->discard_unit ? a->discard_unit : b->discard_unit;
+}
+
+uint8_t settle_discard_secure(const struct features *a, const struct features *b)
+{
+	return settle_discard_unit(a, b) && a->discard_secure && b->discard_secure;
 }
 
 bool settle_features_cover(const struct features *offer, const struct features *agreed)

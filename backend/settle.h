@@ -44,6 +44,8 @@ uint64_t settle_raised(const struct packet_hello *a, const struct packet_hello *
 void settle_features(const struct features *a, const struct features *b, struct features *out);
 /* In which units a guest may be offered discards, as a power of two in bytes: both can, in the larger of the two. 0: not. */
 uint8_t settle_discard_unit(const struct features *a, const struct features *b);
+/* And secure ones: both disks can erase what was there. 1 or 0. */
+uint8_t settle_discard_secure(const struct features *a, const struct features *b);
 bool settle_features_cover(const struct features *offer, const struct features *agreed);
 
 #endif

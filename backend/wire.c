@@ -137,7 +137,8 @@ static_assert(offsetof(struct wire_header, crc) == 28, "the checksum is the head
 	F(u64, epoch, 8)		\
 	F(u64, sector, 8)		\
 	F(u32, sectors, 4)		\
-	F(zero, zero, 4)
+	F(u8, secure, 1)		\
+	F(zero, zero, 3)
 #define BODY_bitmap(F)			\
 	F(u64, id, 8)			\
 	F(u32, page, 4)			\
@@ -386,7 +387,7 @@ static const char *check_discard(const struct packet_discard *b)
 		return "the length is impossible";
 	if (b->sector >= LAYOUT_SECTORS_MAX || b->sector + b->sectors > LAYOUT_SECTORS_MAX)
 		return "the range is beyond any disk";
-	return check_epoch(b->epoch);
+	return b->secure > 1 ? "secure is neither 0 nor 1" : check_epoch(b->epoch);
 }
 
 static const char *check_in_sync(const struct packet_in_sync *b)
@@ -514,7 +515,8 @@ static uint16_t version_of(unsigned int type, uint16_t version)
 static bool version_fits(unsigned int type, uint16_t written, uint16_t version)
 {
 	if ((type == PACKET_RESTARTING && written < WIRE_VERSION_RESTARTING) || (type == PACKET_DISCARD && written < WIRE_VERSION_DISCARD) ||
-	    (type >= PACKET_RESIZE && type <= PACKET_RESIZE_REFUSE && written < WIRE_VERSION_RESIZE))
+	    (type >= PACKET_RESIZE && type <= PACKET_RESIZE_REFUSE && written < WIRE_VERSION_RESIZE) ||
+	    (type == PACKET_NOT_ERASED && written < WIRE_VERSION_SECURE))
 		return false; /* it is not known there */
 	if (version_of(type, version))
 		return written == version_of(type, version);
@@ -524,10 +526,12 @@ static bool version_fits(unsigned int type, uint16_t written, uint16_t version)
 /* What a partner of an older version takes for reserved bytes. */
 static const struct packet *as_of(const struct packet *p, uint16_t version, struct packet *older)
 {
-	if (p->type != PACKET_HELLO || version >= WIRE_VERSION_DISCARD)
+	if (p->type != PACKET_HELLO || version >= WIRE_VERSION_SECURE)
 		return p;
 	*older = *p;
-	older->hello.offer.discard = older->hello.offer.discard_unit = 0;
+	older->hello.offer.discard_secure = 0;
+	if (version < WIRE_VERSION_DISCARD)
+		older->hello.offer.discard = older->hello.offer.discard_unit = 0;
 	return older;
 }
 
@@ -603,8 +607,11 @@ static const char *check_payload(const struct packet *p)
 /* What came with a later version than is spoken. */
 static const char *check_version(const struct packet *p, uint16_t written)
 {
-	if (p->type == PACKET_HELLO && written < WIRE_VERSION_DISCARD && (p->hello.offer.discard || p->hello.offer.discard_unit))
+	if (p->type == PACKET_HELLO && ((written < WIRE_VERSION_DISCARD && (p->hello.offer.discard || p->hello.offer.discard_unit)) ||
+					(written < WIRE_VERSION_SECURE && p->hello.offer.discard_secure)))
 		return "reserved bytes of 'offer' are not zero";
+	if (p->type == PACKET_DISCARD && written < WIRE_VERSION_SECURE && p->discard.secure)
+		return "reserved bytes are not zero";
 	return NULL;
 }
 
@@ -699,6 +706,7 @@ void wire_describe(const struct packet *p, struct request *req)
 		req->op = REQUEST_DISCARD;
 		req->sector = p->discard.sector;
 		req->sectors = p->discard.sectors;
+		req->secure = p->discard.secure;
 		return;
 	default: /* READ_DATA, BITMAP, HOT: the core takes the payload out of it */
 		break;

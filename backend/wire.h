@@ -22,14 +22,16 @@
 #define WIRE_MAGIC	 0x64726278u /* "drbx" */
 /* The versions of the protocol that this program speaks (docs/PROTOCOL.md, section 3): both nodes of a pair speak the highest
  * that both know. 5: a node that leaves in good order says so (LEAVING, TAKEN). 6: so does one whose program is replaced
- * (RESTARTING). 7: DISCARD, and a disk may become larger (RESIZE). Versions 1 to 4 were never released. A test builds a program with other ones. */
+ * (RESTARTING). 7: DISCARD, and a disk may become larger (RESIZE). 8: a DISCARD may be secure. Versions 1 to 4 were never released. A test builds
+ * a program with other ones. */
 #ifndef WIRE_VERSION_MAX
 #define WIRE_VERSION_MIN 5u
-#define WIRE_VERSION_MAX 7u
+#define WIRE_VERSION_MAX 8u
 #endif
 #define WIRE_VERSION_RESTARTING 6u
 #define WIRE_VERSION_DISCARD	7u
 #define WIRE_VERSION_RESIZE	7u
+#define WIRE_VERSION_SECURE	8u
 #define WIRE_RESTART_MAX_MS 10000u
 #define WIRE_VERSION_INTRO 1u /* INTRO and REFUSE are written in it for ever */
 #define WIRE_HEADER	 32u
@@ -91,6 +93,7 @@
 	X(TAKEN,	51, used,	0, "holder: the token that you gave is durable here") \
 	X(LEAVING,	52, used,	0, "non-holder: I go, and my copy is outdated, durably: nothing has to be fenced") \
 	X(DISCARD,	53, discard,	0, "holder: zeroes are to be read there, and the space may be given back") \
+	X(NOT_ERASED,	54, ack,	0, "non-holder: as ACK, but what was there could not be erased securely") \
 	X(RESIZE,	56, resize,	0, "holder: a person has enlarged both volumes, mine to so many sectors") \
 	X(RESIZED,	57, resize,	0, "non-holder: the disk has so many sectors here, durably") \
 	X(RESIZE_REFUSE, 58, refuse,	0, "non-holder: it stays as it is, and why")
@@ -157,6 +160,7 @@ struct packet_read {
 struct packet_discard {
 	uint64_t id, epoch, sector;
 	uint32_t sectors; /* at most DISCARD_SECTORS_MAX */
+	uint8_t secure;
 };
 struct packet_bitmap {
 	uint64_t id;
@@ -291,7 +295,7 @@ int wire_decode(const uint8_t *in, uint16_t version, uint64_t sequence, struct p
  * it asks for. */
 bool wire_needs_request(enum packet_type type);
 uint32_t wire_buffer_bytes(const struct packet *p);
-/* Sets op, sector, sectors and preflush of that request. */
+/* Sets op, sector, sectors, preflush and secure of that request. */
 void wire_describe(const struct packet *p, struct request *req);
 
 const char *packet_name(enum packet_type type);

@@ -28,9 +28,10 @@ static void check(const struct blkif_op *op, const struct blkif_limits *limits)
 		sum += seg->last_sect - seg->first_sect + 1u;
 	}
 	if (op->op == REQUEST_DISCARD) {
-		REQUIRE(!op->segments && op->sectors && limits->discard);
+		REQUIRE(!op->segments && op->sectors && limits->discard && (!op->secure || limits->discard_secure));
 		sum = op->sectors;
 	} else {
+		REQUIRE(!op->secure);
 		REQUIRE(sum == op->sectors && sum <= REQUEST_SECTORS_MAX);
 	}
 	REQUIRE((sum == 0) == (op->op == REQUEST_FLUSH));
@@ -93,6 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	limits.read_only = head >> 2 & 1;
 	limits.max_segments = (uint16_t)(head >> 3 & 0x1ff);
 	limits.discard = head >> 14 & 1;
+	limits.discard_secure = head >> 15 & 1;
 	limits.sectors = head >> 12;
 	if (head & 1 << 13)
 		limits.sectors = UINT64_MAX;

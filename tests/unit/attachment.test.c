@@ -129,6 +129,7 @@ static void assert_same(const struct attachment_record *a, const struct attachme
 	assert_int_equal(a->mark, b->mark);
 	assert_int_equal(a->others, b->others);
 	assert_memory_equal(a->more_marks, b->more_marks, sizeof(a->more_marks));
+	assert_int_equal(a->secure, b->secure);
 }
 
 /* So that one that knows only one queue does not go on with it: it has another version then, and only then. */
@@ -153,6 +154,27 @@ static void a_record_of_several_queues_has_their_marks(void **state)
 	attachment_write(MINOR, &full);
 	assert_int_equal(attachment_read(MINOR, &r), 0);
 	assert_same(&r, &full);
+}
+
+/* A program that would ignore the flag of a secure discard must not go on with that guest: so the version says it. */
+static void that_secure_discards_were_offered_is_remembered(void **state)
+{
+	struct attachment_record secure = full, r;
+	char text[400];
+
+	(void)state;
+	secure.secure = true;
+	for (unsigned int others = 0; others < QUEUES_MAX; others++) {
+		secure.others = others;
+		attachment_write(MINOR, &secure);
+		text_of(text, sizeof(text));
+		assert_memory_equal(text, "version 5 ", 10);
+		assert_int_equal(attachment_read(MINOR, &r), 0);
+		assert_same(&r, &secure);
+		text[8] = '6';
+		put(text);
+		assert_int_equal(attachment_read(MINOR, &r), -EINVAL);
+	}
 }
 
 static void queues_that_cannot_be_are_ignored(void **state)
@@ -330,7 +352,7 @@ static void what_cannot_be_read_is_named_in_words(void **state)
 	(void)state;
 	put("version 4 domid 5 served 7 and more\n");
 	assert_int_equal(attachment_look(MINOR, &r, why, sizeof(why)), -EINVAL);
-	assert_non_null(strstr(why, "is not a record that this drbdxd knows (versions 3 and 4)"));
+	assert_non_null(strstr(why, "is not a record that this drbdxd knows (versions 3 to 5)"));
 	attachment_forget(MINOR, &(struct attachment){ .known = false });
 	assert_int_equal(attachment_look(MINOR, &r, why, sizeof(why)), -ENOENT);
 	assert_non_null(strstr(why, "No such file"));
@@ -370,6 +392,7 @@ int main(void)
 		T(a_record_is_read_as_it_was_written),
 		T(a_record_of_several_queues_has_their_marks),
 		T(queues_that_cannot_be_are_ignored),
+		T(that_secure_discards_were_offered_is_remembered),
 		T(no_field_is_another_ones),
 		T(the_record_of_another_resource_is_not_read),
 		T(a_record_that_was_forgotten_is_not_there),

@@ -326,10 +326,32 @@ static void a_discard_is_taken_over(void **state)
 		assert_int_equal(op.sectors, 960);
 		assert_int_equal(op.segments | op.indirect_segments, 0);
 		assert_false(op.preflush);
+		assert_false(op.secure);
 	}
 	assert_int_equal(parse(discard(40, 960, 0), &DISK, &op), BLKIF_UNSUPPORTED);
 	assert_int_equal(op.id, 78);
 	assert_int_equal(op.operation, BLKIF_OP_DISCARD);
+}
+
+static void a_secure_discard_is_one_where_that_was_offered(void **state)
+{
+	struct blkif_limits limits = DISCARDS;
+	struct blkif_op op;
+
+	(void)state;
+	limits.discard_secure = true;
+	for (unsigned int flag = 0; flag < 256; flag++) { /* the other bits mean nothing */
+		assert_int_equal(parse(discard(40, 960, (uint8_t)flag), &limits, &op), BLKIF_OK);
+		assert_int_equal(op.op, REQUEST_DISCARD);
+		assert_int_equal(op.sectors, 960);
+		assert_int_equal(op.secure, flag & 1);
+	}
+	assert_int_equal(parse(direct(BLKIF_OP_READ, 0, 1), &limits, &op), BLKIF_OK);
+	assert_false(op.secure);
+	limits.read_only = true;
+	assert_int_equal(parse(discard(40, 960, 1), &limits, &op), BLKIF_ERROR);
+	limits.read_only = limits.discard = false;
+	assert_int_equal(parse(discard(40, 960, 1), &limits, &op), BLKIF_UNSUPPORTED);
 }
 
 static void an_impossible_discard_is_refused(void **state)
@@ -473,6 +495,7 @@ int main(void)
 		cmocka_unit_test(start_and_length_are_whole_blocks),
 		cmocka_unit_test(a_read_only_disk_refuses_writes),
 		cmocka_unit_test(a_discard_is_taken_over),
+		cmocka_unit_test(a_secure_discard_is_one_where_that_was_offered),
 		cmocka_unit_test(an_impossible_discard_is_refused),
 		cmocka_unit_test(an_indirect_request_needs_its_page),
 		cmocka_unit_test(the_number_of_indirect_segments_is_1_to_what_was_offered),

@@ -45,6 +45,8 @@ struct node {
 	unsigned int at_disk[REQUESTS];	     /* how often the disk was asked to do it */
 	unsigned int closed;		     /* the connection that it wants to be closed: nothing more is taken from it */
 	bool disk_fails, disk_hangs;	     /* nobody hears of what hangs, but by disk_ends(), */
+	int erase_rc;			     /* what becomes of the erasures of secure discards */
+	unsigned int erased, discarded;	     /* sectors of secure ones; and of all */
 	bool metadata_hang, log_hangs;	     /* and superblock_ends(): of metadata the superblock, and the rest */
 	struct request *hanging[64];	     /* what does */
 	unsigned int hanging_count;
@@ -266,12 +268,23 @@ static void take_packet(struct node *n, const struct packet *p, const uint8_t *p
 	assert_int_equal(replicate_packet(n->core, p, req, now_ms), 0);
 }
 
+/* As disk.c does it. */
+static void discarded(struct node *n, struct request *req)
+{
+	if (req->op != REQUEST_DISCARD)
+		return;
+	n->discarded += req->sectors;
+	req->erase_rc = n->erase_rc;
+	n->erased += req->secure && !n->erase_rc ? req->sectors : 0;
+}
+
 static void happen_to(struct node *n, struct event *e)
 {
 	switch (e->what) {
 	case EVENT_NOTHING:
 		break;
 	case EVENT_DISK:
+		discarded(n, e->req);
 		for (uint64_t s = e->req->sector; e->req->op == REQUEST_WRITE && s < e->req->sector + e->req->sectors; s += 8) {
 			assert_true(s / 8 < BLOCKS);
 			n->written[s / 8] = true;

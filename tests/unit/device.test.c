@@ -34,6 +34,17 @@ static void discards_are_offered_in_the_unit_that_both_nodes_have(void **state)
 	assert_string_equal(xf_get(BE "discard-secure"), "0");
 }
 
+static void secure_discards_are_offered_where_both_nodes_can(void **state)
+{
+	(void)state;
+	create_directory("w");
+	fake.features.discard = 1;
+	fake.features.discard_unit = 16;
+	fake.features.discard_secure = 1;
+	start();
+	assert_string_equal(xf_get(BE "discard-secure"), "1");
+}
+
 static void the_unit_of_discards_is_a_block_at_least(void **state)
 {
 	(void)state;
@@ -791,6 +802,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(state_2_comes_at_once_and_with_the_features),
 		TEST(discards_are_offered_in_the_unit_that_both_nodes_have),
+		TEST(secure_discards_are_offered_where_both_nodes_can),
 		TEST(the_unit_of_discards_is_a_block_at_least),
 		TEST(discards_are_not_offered_to_a_guest_that_only_reads_or_is_not_to_have_them),
 		TEST(a_disk_of_an_unknown_resource_gets_state_2_and_add_refuses_it),

@@ -250,6 +250,29 @@ static void the_unit_of_discards_is_a_feature_that_may_be_ignored(void **state)
 	assert_int_equal(out.discard_unit, 22);
 }
 
+static void secure_discards_are_a_feature_that_may_be_ignored(void **state)
+{
+	uint8_t block[METADATA_BLOCK], without[METADATA_BLOCK];
+	struct superblock sb = sample(), out;
+
+	(void)state;
+	sb.discard_unit = 16;
+	metadata_encode(&sb, without);
+	sb.discard_secure = 1;
+	metadata_encode(&sb, block);
+	assert_int_equal(block[295], 3);
+	block[295] = 1;
+	assert_memory_equal(block, without, METADATA_BLOCK - 4);
+	block[295] = 3;
+	assert_int_equal(sealed(block, &out), 0);
+	assert_int_equal(out.discard_secure, 1);
+	assert_int_equal(sealed(without, &out), 0);
+	assert_int_equal(out.discard_secure, 0);
+	block[295] = 2; /* without discards */
+	block[296] = 0;
+	assert_int_equal(sealed(block, &out), -EINVAL);
+}
+
 /* Metadata as version 2 of them has always been: a program that does not read these bytes cannot take a host over. */
 static void what_a_release_wrote_is_read(void **state)
 {
@@ -565,6 +588,7 @@ int main(void)
 		T(a_feature_that_has_to_be_known_is_refused),
 		T(a_feature_that_may_be_ignored_is_ignored_and_gone_after_a_write),
 		T(the_unit_of_discards_is_a_feature_that_may_be_ignored),
+		T(secure_discards_are_a_feature_that_may_be_ignored),
 		T(what_a_release_wrote_is_read),
 		T(impossible_content_is_refused),
 		T(the_higher_sequence_counts),

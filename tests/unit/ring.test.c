@@ -138,9 +138,17 @@ static void a_discard_takes_no_buffer_however_long_it_is(void **state)
 	assert_int_equal(fake.got[0]->sector, 8);
 	assert_int_equal(fake.got[0]->sectors, (1u << 20) - 8);
 	assert_null(fake.got[0]->data);
+	assert_false(fake.got[0]->secure); /* which was not offered */
 	complete_all(0);
 	guest_expect(7, BLKIF_OP_DISCARD, BLKIF_RSP_OKAY);
 	assert_int_equal(fake.copies, 0);
+	ring_offer_secure(fake.ring);
+	memcpy(guest_put(BLKIF_OP_DISCARD, 0, 0, 7), &d, sizeof(d));
+	guest_push();
+	ring_run(fake.ring);
+	assert_true(fake.got[0]->secure);
+	complete_all(-EIO);
+	guest_expect(7, BLKIF_OP_DISCARD, BLKIF_RSP_ERROR);
 }
 
 static void flushes_take_no_buffer_or_carry_data(void **state)

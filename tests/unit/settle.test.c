@@ -377,6 +377,23 @@ static void discards_are_offered_where_both_disks_can_in_the_larger_unit(void **
 	assert_true(settle_features_cover(&b, &a));
 }
 
+static void secure_discards_are_offered_where_both_disks_can(void **u)
+{
+	struct features a = full, b = full, out;
+
+	(void)u;
+	a.discard = b.discard = a.discard_secure = b.discard_secure = 1;
+	assert_int_equal(settle_discard_secure(&a, &b), 0); /* no discards at all */
+	a.discard_unit = b.discard_unit = 12;
+	assert_int_equal(settle_discard_secure(&a, &b), 1);
+	settle_features(&a, &b, &out);
+	assert_int_equal(out.discard_secure, 0);
+	b.discard_secure = 0;
+	assert_int_equal(settle_discard_secure(&a, &b), 0);
+	assert_int_equal(settle_discard_secure(&b, &a), 0);
+	assert_true(settle_features_cover(&b, &a));
+}
+
 static void features_agree_on_the_lesser_in_whole_blocks(void **u)
 {
 	struct features a = full, b = full, out;
@@ -496,6 +513,7 @@ int main(void)
 		cmocka_unit_test(every_two_nodes_come_to_matching_verdicts),
 		cmocka_unit_test(features_agree_on_the_lesser_in_whole_blocks),
 		cmocka_unit_test(discards_are_offered_where_both_disks_can_in_the_larger_unit),
+		cmocka_unit_test(secure_discards_are_offered_where_both_disks_can),
 		cmocka_unit_test(of_two_disks_that_work_the_holders_comes_back),
 		cmocka_unit_test(of_two_disks_the_one_that_works_comes_back),
 		cmocka_unit_test(where_there_is_a_good_disk_none_comes_back),

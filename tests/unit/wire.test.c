@@ -26,7 +26,8 @@ static const struct features some_features = {
 };
 
 static const struct features what_can_be_offered = {
-	.sectors = 2048, .block_size = 4096, .max_segments = 256, .ring_order = 4, .queues = 1, .discard = 1, .discard_unit = 12
+	.sectors = 2048, .block_size = 4096, .max_segments = 256, .ring_order = 4, .queues = 1, .discard = 1, .discard_unit = 12,
+	.discard_secure = 1
 };
 
 /* A valid packet of each type, with a different value in each field. */
@@ -85,7 +86,7 @@ static struct packet sample(enum packet_type type)
 		p.read = (struct packet_read) { .id = 1, .epoch = 2, .sector = 3, .sectors = 8 };
 		break;
 	case PACKET_DISCARD:
-		p.discard = (struct packet_discard) { .id = 39, .epoch = 40, .sector = 41, .sectors = 8192 };
+		p.discard = (struct packet_discard) { .id = 39, .epoch = 40, .sector = 41, .sectors = 8192, .secure = 1 };
 		break;
 	case PACKET_READ_DATA:
 		p.payload = 8 * 512;
@@ -115,6 +116,7 @@ static struct packet sample(enum packet_type type)
 		p.pause.paused = 1;
 		break;
 	case PACKET_ACK:
+	case PACKET_NOT_ERASED:
 	case PACKET_FLUSH:
 	case PACKET_FLUSH_ACK:
 	case PACKET_READ_FAILED:
@@ -394,6 +396,7 @@ static void a_packet_of_a_later_version_is_unknown_in_an_earlier_one(void **stat
 	}
 	assert_int_equal(out.restarting.within_ms, 3000);
 	p = sample(PACKET_DISCARD);
+	p.discard.secure = 0;
 	for (uint16_t version = 5; version <= 7; version++) {
 		wire_encode(&p, version, 0, bytes);
 		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version < 7 ? -EPROTONOSUPPORT : 0);
@@ -418,6 +421,28 @@ static void discards_are_offered_from_version_7_on(void **state)
 	wire_encode(&p, 6, 0, bytes);
 	bytes[WIRE_HEADER + 88 + 17] = 12;
 	assert_int_equal(sealed_as(bytes, 6, &out), -EINVAL);
+}
+
+static void secure_discards_are_offered_and_asked_for_from_version_8_on(void **state)
+{
+	struct packet hello = sample(PACKET_HELLO), discard = sample(PACKET_DISCARD), answer = sample(PACKET_NOT_ERASED), out;
+	uint8_t bytes[SIZE];
+
+	(void)state;
+	for (uint16_t version = 7; version <= 8; version++) {
+		wire_encode(&hello, version, 0, bytes);
+		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), 0);
+		assert_int_equal(out.hello.offer.discard_unit, 12);
+		assert_int_equal(out.hello.offer.discard_secure, version >= 8);
+		assert_int_equal(bytes[WIRE_HEADER + 88 + 18], version >= 8);
+		wire_encode(&discard, version, 0, bytes);
+		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version >= 8 ? 0 : -EINVAL);
+		wire_encode(&answer, version, 0, bytes);
+		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version >= 8 ? 0 : -EPROTONOSUPPORT);
+	}
+	wire_encode(&hello, 7, 0, bytes);
+	bytes[WIRE_HEADER + 88 + 18] = 1;
+	assert_int_equal(sealed_as(bytes, 7, &out), -EINVAL);
 }
 
 static void a_version_that_does_not_know_a_packet_refuses_it(void **state)
@@ -485,6 +510,7 @@ static void impossible_hellos_are_refused(void **state)
 	IMPOSSIBLE(HELLO, p.hello.offer.ring_order = 9, "ring order");
 	IMPOSSIBLE(HELLO, p.hello.offer.queues = 0, "queues");
 	IMPOSSIBLE(HELLO, p.hello.offer.discard = 2, "discard");
+	IMPOSSIBLE(HELLO, p.hello.offer.discard_secure = 2, "discard");
 	IMPOSSIBLE(HELLO, p.hello.offer.discard_unit = 8, "discard");
 	POSSIBLE(HELLO, p.hello.offer.discard_unit = 9);
 	POSSIBLE(HELLO, p.hello.offer.discard_unit = 22);
@@ -516,6 +542,7 @@ static void impossible_writes_are_refused(void **state)
 	IMPOSSIBLE(DISCARD, p.discard.sectors = 8193, "length");
 	IMPOSSIBLE(DISCARD, p.discard.sector = (1ull << 41) - 8191, "beyond");
 	IMPOSSIBLE(DISCARD, p.discard.epoch = UINT64_MAX, "epoch");
+	IMPOSSIBLE(DISCARD, p.discard.secure = 2, "secure");
 	POSSIBLE(DISCARD, p.discard.sector = (1ull << 41) - 8192);
 	POSSIBLE(DISCARD, p.discard.sectors = 1);
 	POSSIBLE(DATA, p.data.sector = (1ull << 41) - 8);
@@ -683,7 +710,7 @@ static void the_document_describes_the_shared_structures(void **state)
 	};
 #define F(name) { #name, offsetof(struct be_features, name), sizeof(((struct be_features *)0)->name) }
 	static const struct layout_field features[] = {
-		F(sectors), F(block_size), F(max_segments), F(ring_order), F(queues), F(discard), F(discard_unit), F(zero),
+		F(sectors), F(block_size), F(max_segments), F(ring_order), F(queues), F(discard), F(discard_unit), F(discard_secure), F(zero),
 		{ NULL, 0, 0 },
 	};
 	char *text = document_read("docs/PROTOCOL.md");
@@ -731,6 +758,7 @@ int main(void)
 		cmocka_unit_test(a_packet_is_written_and_read_in_the_version_that_is_spoken),
 		cmocka_unit_test(a_packet_of_a_later_version_is_unknown_in_an_earlier_one),
 		cmocka_unit_test(discards_are_offered_from_version_7_on),
+		cmocka_unit_test(secure_discards_are_offered_and_asked_for_from_version_8_on),
 		cmocka_unit_test(a_version_that_does_not_know_a_packet_refuses_it),
 		cmocka_unit_test(impossible_introductions_are_refused),
 		cmocka_unit_test(impossible_hellos_are_refused),
