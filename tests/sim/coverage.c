@@ -23,7 +23,7 @@
 
 static bool is_answer(enum packet_type type)
 {
-	return type == PACKET_ACK || type == PACKET_FLUSH_ACK || type == PACKET_READ_DATA || type == PACKET_READ_ZEROES ||
+	return type == PACKET_ACK || type == PACKET_NOT_ERASED || type == PACKET_FLUSH_ACK || type == PACKET_READ_DATA || type == PACKET_READ_ZEROES ||
 	       type == PACKET_READ_FAILED || type == PACKET_SAME || type == PACKET_DIFFERENT || type == PACKET_RECEIVED;
 }
 
@@ -313,6 +313,8 @@ bool coverage_complete(const struct totals *t, const char *path)
 	lacking = missing_faults(t, f) + missing_packets(t, f) + missing_fencing(t, f) + missing_states(t, f);
 	lacking += t->discards_long ? 0 : missing(f, "a discard of several pieces");
 	lacking += t->discarding_older ? 0 : missing(f, "a discard beside a partner that knows no DISCARD");
+	lacking += t->erased ? 0 : missing(f, "a secure discard that both disks have done");
+	lacking += t->not_erased ? 0 : missing(f, "a secure discard that ended with an error");
 	fclose(f);
 	if (lacking)
 		printf("coverage: %u cells were never seen (or are impossible, and were), and %s does not list them\n", lacking, path);
@@ -426,6 +428,8 @@ void coverage_print(const struct totals *t)
 	printf("  schedules whose guests discard %" PRIu64 ", of them with nodes that know no DISCARD %" PRIu64 "; discards answered %" PRIu64
 	       ", of them of several pieces %" PRIu64 "\n",
 	       t->discarding, t->discarding_older, t->discards, t->discards_long);
+	printf("  schedules whose guests discard securely %" PRIu64 "; these done on both disks %" PRIu64 ", ended with an error %" PRIu64 "\n",
+	       t->erasing, t->erased, t->not_erased);
 	printf("  disks that hung %" PRIu64 ", requests given up %" PRIu64 ", of them writes that landed late %" PRIu64
 	       ", metadata given up %" PRIu64 "\n",
 	       t->hangs, t->abandoned, t->late_writes, t->metadata_hung);

@@ -508,6 +508,10 @@ static bool perverted(struct node *n, struct packet *p, uint8_t *payload)
 		p->type = PACKET_SAME;
 	if (sim_is(s, MUTANT_STALE_READ) && p->type == PACKET_READ_DATA && (p->ack.id & 0xffff) < SIM_GUEST_SLOTS)
 		memcpy(payload, n->disk.cached + g->sector * SECTOR_SIZE, p->payload);
+	if (sim_is(s, MUTANT_NOT_ERASED_IGNORED) && p->type == PACKET_NOT_ERASED)
+		p->type = PACKET_ACK;
+	if (sim_is(s, MUTANT_SECURE_UNSENT) && p->type == PACKET_DISCARD && sim_chance_secure(s, 300))
+		p->discard.secure = 0;
 	return sim_is(s, MUTANT_IN_SYNC_IGNORED) && p->type == PACKET_IN_SYNC;
 }
 
@@ -533,6 +537,8 @@ void node_receive(struct node *n, struct packet *p, uint8_t *payload)
 		if (!op)
 			return;
 	}
+	if (p->type == PACKET_NOT_ERASED)
+		vguest_not_erased(n, NULL);
 	if (p->type == PACKET_READ_FAILED)
 		vguest_partner_failed(n, p->ack.id);
 	n->told |= p->type == PACKET_LEAVING;
@@ -597,7 +603,8 @@ static void configure(struct node *n)
 			   .ring_order = 4,
 			   .queues = 1,
 			   .discard = s->plan.discards && !s->plan.older,
-			   .discard_unit = s->plan.discards && !s->plan.older ? 12 : 0 },
+			   .discard_unit = s->plan.discards && !s->plan.older ? 12 : 0,
+			   .discard_secure = s->plan.secure && s->plan.unable != n->index },
 		.window_requests = (uint32_t)sim_between(s, 1, SIM_PEER_SLOTS),
 		.window_bytes = REQUEST_SECTORS_MAX * SECTOR_SIZE, /* wire.c refuses less */
 		.fencing = s->plan.fencing[n->index],

@@ -490,16 +490,45 @@ static const char *out_of_reach(const struct node *n, const struct guest_op *op)
 	return NULL;
 }
 
+/* Why a secure discard may fail; NULL: it may not. */
+static const char *unerasable(const struct node *n, const struct guest_op *op)
+{
+	struct replicate_status is;
+
+	if (!op->secure)
+		return NULL;
+	replicate_status(n->core, &is, sim_ms(n->sim));
+	if (n->sim->plan.unable >= 0 || op->not_erased)
+		return "a disk could not erase it";
+	if (op->apart || is.connection != CONNECTION_CONNECTED)
+		return "the partner is away";
+	if (op->failed_here || op->failed_there || is.disk == DISK_DISKLESS || is.peer_disk == DISK_DISKLESS)
+		return "a disk is not there";
+	return NULL;
+}
+
 static void check_error(struct node *n, struct guest_op *op, int rc)
 {
 	const char *why = out_of_reach(n, op);
 
+	if (!why)
+		why = unerasable(n, op);
 	if (!why)
 		sim_violate(n->sim, ORACLE_GUEST_ERROR, "node %d: the guest got error %d for sector %lu", n->index, rc, op->sector);
 	else
 		sim_say(n->sim, n, "error", why);
 	if (op->write)
 		lower_floors(n, op);
+}
+
+/* Nothing newer can be there: what overlaps waits. */
+static void check_erased(struct node *n, const struct guest_op *op)
+{
+	for (int i = 0; i < SIM_NODES; i++)
+		for (uint64_t k = op->sector; k < op->sector + op->req.sectors; k++)
+			if (n->sim->node[i].disk.remnant[k])
+				sim_violate(n->sim, ORACLE_ERASED, "node %d: sector %lu was discarded securely, and is still to be found on node %d",
+					    n->index, k, i);
 }
 
 void oracle_completed(struct node *n, struct guest_op *op, int rc)
@@ -516,6 +545,8 @@ void oracle_completed(struct node *n, struct guest_op *op, int rc)
 		check_flushed(n, op);
 	if (changes(&op->req) && op->write)
 		check_written(n, op);
+	if (op->secure)
+		check_erased(n, op);
 }
 
 /* A guest's write takes effect on a volume that has all the older ones. */

@@ -72,6 +72,27 @@ static void draw_fencing(struct sim *s)
 	p->outages = p->fenced ? (unsigned int)sim_between_fencing(s, 1, 5) : 1;
 }
 
+static bool erasing_mutant(const struct sim *s)
+{
+	return sim_is(s, MUTANT_ERASE_SKIPPED) || sim_is(s, MUTANT_NOT_ERASED_IGNORED) || sim_is(s, MUTANT_SECURE_UNSENT) ||
+	       sim_is(s, MUTANT_SECURE_FORGOTTEN);
+}
+
+static void draw_secure(struct sim *s)
+{
+	struct plan *p = &s->plan;
+
+	p->unable = -1;
+	p->secure = p->discards && !p->older && (sim_chance_secure(s, 500) || erasing_mutant(s));
+	if (!p->secure)
+		return;
+	s->totals->erasing++;
+	if (sim_chance_secure(s, 100) && !erasing_mutant(s))
+		p->unable = (int)sim_between_secure(s, 0, SIM_NODES - 1);
+	if (sim_chance_secure(s, 400) || sim_is(s, MUTANT_NOT_ERASED_IGNORED))
+		p->erase_errors = (unsigned int)sim_between_secure(s, 20, 300);
+}
+
 static void draw_discards(struct sim *s)
 {
 	struct plan *p = &s->plan;
@@ -79,10 +100,11 @@ static void draw_discards(struct sim *s)
 	if (s->plain)
 		return;
 	p->discards = sim_chance_discards(s, 250) || sim_is(s, MUTANT_DISCARD_SKIPPED) || sim_is(s, MUTANT_DISCARD_PARTIAL) ||
-		      sim_is(s, MUTANT_DISCARD_LATE);
+		      sim_is(s, MUTANT_DISCARD_LATE) || erasing_mutant(s);
 	p->older = p->discards && sim_chance_discards(s, 150);
 	s->totals->discarding += p->discards;
 	s->totals->discarding_older += p->older;
+	draw_secure(s);
 }
 
 /* A partner is fenced when it was away for seconds. */
@@ -243,6 +265,8 @@ static void arm(struct sim *s)
 		p->ambush.arg = p->ambush.point == POINT_LOG || sim_chance(s, 700);
 	if (p->discards && p->ambush.point <= POINT_RECEIVED && sim_chance_discards(s, 200))
 		p->ambush.arg = PACKET_DISCARD;
+	if (p->erase_errors && p->ambush.point <= POINT_RECEIVED && sim_chance_secure(s, 200))
+		p->ambush.arg = PACKET_NOT_ERASED;
 	p->ambush.skip = sim_random(s, 4);
 	p->ambush.action = sim_random(s, AMBUSH_COUNT);
 }
@@ -267,6 +291,8 @@ static void lie_in_wait(struct sim *s)
 		p->prey.type = sim_chance_fencing(s, 800) ? PACKET_LEAVING : PACKET_TAKEN;
 	if (p->discards && sim_chance_discards(s, 200))
 		p->prey.type = PACKET_DISCARD;
+	if (p->erase_errors && sim_chance_secure(s, 200))
+		p->prey.type = PACKET_NOT_ERASED;
 	p->prey.cruelty = sim_between(s, CRUELTY_LOSE, CRUELTY_REPEAT);
 	p->prey.skip = p->prey.type == PACKET_CLEAR || (p->fenced && p->prey.type == PACKET_LEAVING) ? 0 : sim_random(s, 3);
 }

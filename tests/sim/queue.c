@@ -97,6 +97,16 @@ bool sim_chance_discards(struct sim *s, unsigned int in1000)
 	return random_next(&s->discards) % 1000 < in1000;
 }
 
+uint64_t sim_between_secure(struct sim *s, uint64_t low, uint64_t high)
+{
+	return low + random_next(&s->secure) % (high - low + 1);
+}
+
+bool sim_chance_secure(struct sim *s, unsigned int in1000)
+{
+	return random_next(&s->secure) % 1000 < in1000;
+}
+
 /* ---- events: a binary heap by (time, order of insertion) ---- */
 
 static bool before(const struct event *a, const struct event *b)

@@ -455,6 +455,7 @@ void sim_schedule(struct sim *s, const struct schedule *what, struct totals *t)
 	random_seed(&s->apart, what->seed ^ 0xd15cull << 32);
 	random_seed(&s->fencing, what->seed ^ 0xfe39ull << 32);
 	random_seed(&s->discards, what->seed ^ 0xd15ca4dull << 32);
+	random_seed(&s->secure, what->seed ^ 0x5ec5eull << 32);
 	plan_make(s);
 	cost_start(s);
 	create_pair(s);

@@ -57,8 +57,8 @@
 #define SIM_TRACE 120u			/* lines that a violation shows */
 #define SIM_MS 1000ul			/* virtual time is in microseconds */
 #define SIM_SECOND 1000000ul
-#define PACKET_LAST PACKET_DISCARD
-#define PACKET_LAST_DRAWN PACKET_LEAVING	/* that every schedule may choose: DISCARD is chosen by what draws from s->discards */
+#define PACKET_LAST PACKET_NOT_ERASED
+#define PACKET_LAST_DRAWN PACKET_LEAVING	/* that every schedule may choose: DISCARD and NOT_ERASED are chosen by what draws from s->discards and s->secure */
 #define FENCING_COUNT (FENCING_RESOURCE_AND_STONITH + 1)
 #define FENCE_VERDICT_COUNT (FENCE_NOT_RUN + 1)
 
@@ -75,12 +75,13 @@ struct node;
 	X(ORDER,	"order",	"P3: overlapping writes: one order, each once, the guest's bytes") \
 	X(FLUSH,	"flush",	"P1: an answered flush has flushed both disks") \
 	X(LIVENESS,	"liveness",	"P7: nothing waits for ever or in silence; claims have a bound") \
-	X(GUEST_ERROR,	"guest-error",	"the guest sees an error only with io-error, and where no disk can do what it wants") \
+	X(GUEST_ERROR,	"guest-error",	"the guest sees an error only with io-error, where no disk can do what it wants, and of a secure discard, where one of the two cannot") \
 	X(STALE,	"stale",	"a copy of a guest runs only if no other one has gone on since") \
 	X(BACK,		"back",		"the token returns to a guest that was handed over only unused") \
 	X(REFUSED,	"refused",	"two nodes refuse each other only for what a person or a broken disk did") \
 	X(COST,		"cost",		"a resync copies what was marked, and little else") \
-	X(CONTRACT,	"contract",	"the core and its surroundings keep to replicate.h and wire.h")
+	X(CONTRACT,	"contract",	"the core and its surroundings keep to replicate.h and wire.h") \
+	X(ERASED,	"erased",	"a secure discard that was acknowledged has left nothing on either disk")
 enum oracle {
 #define X(id, name, what) ORACLE_##id,
 	ORACLES(X)
@@ -156,7 +157,11 @@ enum oracle {
 	X(IO_ERROR_IGNORED,	"io-error-ignored") \
 	X(DISCARD_SKIPPED,	"discard-skipped") \
 	X(DISCARD_PARTIAL,	"discard-partial") \
-	X(DISCARD_LATE,		"discard-late")
+	X(DISCARD_LATE,		"discard-late") \
+	X(ERASE_SKIPPED,	"erase-skipped") \
+	X(NOT_ERASED_IGNORED,	"not-erased-ignored") \
+	X(SECURE_UNSENT,	"secure-unsent") \
+	X(SECURE_FORGOTTEN,	"secure-forgotten")
 enum mutant {
 #define X(id, name) MUTANT_##id,
 	MUTANTS(X)
@@ -198,6 +203,7 @@ struct vdisk {
 	bool full;			/* a thin volume: writes of sectors that were never written fail */
 	/* per sector: unreadable until it is written; unwritable until the disk is repaired; of a thin volume */
 	bool *unreadable, *unwritable, *allocated;
+	bool *remnant;			/* per sector: something that was written there has not been erased since */
 	uint64_t life;			/* power cuts so far */
 	/* when the last flush to be finished was submitted; how many */
 	uint64_t flush_started, flushes;
@@ -306,6 +312,8 @@ struct guest_op {
 	bool apart;			/* consumed while the partner was not connected, or answered without it */
 	/* our disk has failed it, and then the partner was not connected; so has the partner's */
 	bool failed_here, failed_apart, failed_there;
+	bool secure;			/* a discard after which neither disk may have anything left of what was there, */
+	bool not_erased;		/* and a disk could not erase that */
 	unsigned int branch;		/* the copy that put it into the ring (lineage.c) */
 	uint64_t order;			/* requests put before it */
 	uint64_t write;			/* the write's number, 0 for reads and flushes */
@@ -333,6 +341,7 @@ struct image {
 		bool preflush;
 		uint64_t sector;
 		uint32_t sectors;
+		bool secure;
 	} request[SIM_GUEST_SLOTS];
 };
 void vguest_connected(struct node *n);	/* the ring is attached: by the first daemon, or by a later one */
@@ -343,6 +352,8 @@ void vguest_completed(struct node *n, struct guest_op *op, int rc);
 /* A disk has failed this request: ours; or the partner's, by its id. */
 void vguest_disk_failed(struct node *n, const struct request *req);
 void vguest_partner_failed(struct node *n, uint64_t id);
+/* A disk could not erase: ours; or the partner's, and req is NULL. */
+void vguest_not_erased(struct node *n, const struct request *req);
 void vguest_suspend(struct node *n, struct image *out);
 void vguest_resume(struct node *n);
 void vguest_daemon_died(struct node *n); /* what was consumed is left to the next one */
@@ -609,6 +620,9 @@ struct plan {
 	bool csums;			/* csums-alg on both nodes */
 	bool upgrades;			/* of the daemons that are stopped, some are replaced by another program */
 	bool discards, older;		/* guests discard; to nodes that know no DISCARD */
+	bool secure;			/* some of it securely; */
+	int unable;			/* to a node whose disk cannot erase, by its index, -1: none; */
+	unsigned int erase_errors;	/* and disks fail to, in 1000 times */
 	bool hangs;			/* disks hang in this schedule, and there may be a disk-timeout */
 	struct after_sb after_sb;
 	enum fencing fencing[SIM_NODES];
@@ -835,6 +849,7 @@ struct totals {
 	uint64_t command[COMMAND_COUNT], command_done[COMMAND_COUNT];
 	/* schedules whose guests discard, of them those whose nodes know no DISCARD; discards answered, of them those of several pieces */
 	uint64_t discarding, discarding_older, discards, discards_long;
+	uint64_t erasing, erased, not_erased;	/* schedules with secure ones; these done on both disks, and ended with an error */
 	uint64_t hangs, abandoned, late_writes, metadata_hung;	/* disks that hung; requests given up, those of them that landed */
 	/* by policy: states entered, what fence-peer said; and what is counted once */
 	uint64_t fence[FENCING_COUNT][FENCE_STATE_COUNT], verdict[FENCING_COUNT][FENCE_VERDICT_COUNT];
@@ -856,7 +871,8 @@ struct sim {
 	struct random random, core_random, own_random;
 	struct random fencing;		/* likewise, for schedules with fencing or io-error */
 	struct random apart;		/* for what only schedules with disks that hang draw: the others are not changed by it */
-	struct random discards;		/* likewise, for schedules whose guests discard */
+	struct random discards;		/* likewise, for schedules whose guests discard, */
+	struct random secure;		/* and those whose guests do so securely */
 	struct random *draw;		/* where sim_random() takes from: the first, or own_random */
 	const struct cuts *cuts;
 	uint64_t numbered[CUT_KINDS];	/* so far */
@@ -894,6 +910,8 @@ uint64_t sim_between_fencing(struct sim *s, uint64_t low, uint64_t high);	/* fro
 bool sim_chance_fencing(struct sim *s, unsigned int in1000);
 uint64_t sim_between_discards(struct sim *s, uint64_t low, uint64_t high);	/* from s->discards */
 bool sim_chance_discards(struct sim *s, unsigned int in1000);
+uint64_t sim_between_secure(struct sim *s, uint64_t low, uint64_t high);	/* from s->secure */
+bool sim_chance_secure(struct sim *s, unsigned int in1000);
 struct event *sim_at(struct sim *s, uint64_t at, void (*run)(struct sim *, struct event *), struct node *n);
 struct event *sim_in(struct sim *s, uint64_t delay, void (*run)(struct sim *, struct event *),
 		     struct node *n);

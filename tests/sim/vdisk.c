@@ -22,6 +22,7 @@ struct vdisk_op {
 	struct request *req;
 	enum request_op op;
 	bool preflush, fake; /* fake: nobody waits for it (a mutant's) */
+	bool secure;
 	bool orphan, copy, slot; /* slot: the buffer is the core's own */
 	bool abandoned; /* the core has given it up: it still takes effect, and is not answered */
 	uint64_t sector, submitted;
@@ -41,6 +42,7 @@ int vdisk_init(struct vdisk *d, struct node *n, uint64_t sectors, bool dsync)
 	d->unreadable = sim_memory(sectors, sizeof(*d->unreadable));
 	d->unwritable = sim_memory(sectors, sizeof(*d->unwritable));
 	d->allocated = sim_memory(sectors, sizeof(*d->allocated));
+	d->remnant = sim_memory(sectors, sizeof(*d->remnant));
 	vdisk_replace(d, 0);
 	return 0;
 }
@@ -52,6 +54,7 @@ void vdisk_replace(struct vdisk *d, uint64_t write)
 	truth_fill(d->cached, write, 0, d->sectors);
 	truth_identify_all(d->node->sim, d->cached, 0, (uint32_t)d->sectors, d->cached_id);
 	memcpy(d->durable_id, d->cached_id, d->sectors * sizeof(*d->durable_id));
+	memset(d->remnant, true, d->sectors * sizeof(*d->remnant));
 }
 
 static void forget_ops(struct vdisk *d)
@@ -76,6 +79,7 @@ void vdisk_dispose(struct vdisk *d)
 	free(d->unreadable);
 	free(d->unwritable);
 	free(d->allocated);
+	free(d->remnant);
 	*d = (struct vdisk){ 0 };
 }
 
@@ -119,6 +123,28 @@ static bool writes(const struct vdisk_op *o)
 	return o->op == REQUEST_WRITE || o->op == REQUEST_DISCARD;
 }
 
+/* A discard leaves zeroes, which say nothing of anybody; the bytes that it has here are truth.c's. */
+static void leave_remnants(struct vdisk *d, const struct vdisk_op *o)
+{
+	if (o->op == REQUEST_WRITE)
+		memset(d->remnant + o->sector, true, o->sectors * sizeof(*d->remnant));
+}
+
+/* What of a secure discard comes before the rest: disk.c, and the device. */
+static void erase(struct vdisk *d, struct vdisk_op *o)
+{
+	struct sim *s = d->node->sim;
+	bool fails = s->plan.unable == d->node->index || sim_chance_secure(s, s->plan.erase_errors);
+
+	if (!fails && !(sim_is(s, MUTANT_ERASE_SKIPPED) && sim_chance_secure(s, 300)))
+		memset(d->remnant + o->sector, false, o->sectors * sizeof(*d->remnant));
+	if (o->orphan)
+		return;
+	o->req->erase_rc = fails ? -EIO : 0;
+	if (fails && !(o->req->flags & REQUEST_FROM_PEER))
+		vguest_not_erased(d->node, o->req);
+}
+
 /* Some blocks of a write, each whole: what a failed or interrupted write leaves. */
 static void store_torn(struct vdisk *d, const struct vdisk_op *o)
 {
@@ -127,6 +153,7 @@ static void store_torn(struct vdisk *d, const struct vdisk_op *o)
 	uint64_t ids[SIM_REQUEST_SECTORS];
 
 	truth_identify_all(s, o->data, o->sector, o->sectors, ids);
+	leave_remnants(d, o);
 	for (uint32_t i = 0; i < o->sectors; i += s->block)
 		if (sim_chance(s, share))
 			store(d, o->sector + i, o->data + (size_t)i * SECTOR_SIZE, ids + i, s->block, d->dsync);
@@ -210,6 +237,9 @@ static void take_effect(struct vdisk *d, struct vdisk_op *o)
 	}
 	if (writes(o)) {
 		check_buffer(d, o);
+		leave_remnants(d, o);
+		if (o->secure)
+			erase(d, o);
 		truth_identify_all(d->node->sim, o->data, o->sector, o->sectors, ids);
 		if (o->copy && !o->orphan && !o->fake && o->sectors)
 			cost_copied(d->node, o->sector, o->sectors, memcmp(d->cached + o->sector * SECTOR_SIZE, o->data, bytes));
@@ -294,6 +324,7 @@ static struct vdisk_op *new_op(struct vdisk *d, struct request *req)
 	o->req = req;
 	o->op = req->op;
 	o->preflush = req->op == REQUEST_WRITE && req->preflush;
+	o->secure = req->op == REQUEST_DISCARD && req->secure;
 	o->sector = req->sector % d->sectors; /* a mutant hides overlaps by adding multiples of the volume */
 	o->sectors = req->sectors;
 	o->copy = req->flags & (REQUEST_COPY_OUT | REQUEST_COPY_IN);
@@ -379,6 +410,7 @@ void vdisk_submit(struct vdisk *d, struct request *req)
 	if (!sane(d, req))
 		return;
 	o = new_op(d, req);
+	req->erase_rc = -EOPNOTSUPP;
 	if (perverted(d, o))
 		return;
 	if (sim_is(s, MUTANT_ZEROES_SKIPPED) && o->copy && o->op == REQUEST_WRITE && !req->data[0] &&

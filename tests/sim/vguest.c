@@ -48,6 +48,7 @@ static void draw_discard(struct sim *s, struct image_request *r)
 	r->op = REQUEST_DISCARD;
 	if (sim_chance_discards(s, 300))
 		r->sectors = (uint32_t)(sim_between_discards(s, 1, most / s->block) * s->block);
+	r->secure = s->plan.secure && sim_chance_secure(s, 400);
 }
 
 static void draw(struct node *n, struct image_request *r)
@@ -81,10 +82,13 @@ static void put(struct node *n, struct guest_op *op, const struct image_request 
 	op->order = g->ring.prod;
 	op->put = s->now;
 	op->write = 0;
+	op->secure = r->secure;
+	op->not_erased = false;
 	op->sector = r->sector;
 	op->req = (struct request){ .tag = (uint16_t)(op - g->op),
 				    .op = r->op,
 				    .preflush = r->preflush,
+				    .secure = r->secure,
 				    .sector = r->sector,
 				    .sectors = r->sectors,
 				    .data = op->data };
@@ -262,7 +266,7 @@ void vguest_suspend(struct node *n, struct image *out)
 			       .fresh_starts = n->sim->history.fresh_starts };
 	for (const struct guest_op *op = next_unanswered(g, NULL); op; op = next_unanswered(g, op))
 		out->request[out->count++] = (struct image_request){ op->req.op, op->req.preflush, op->sector,
-								     op->req.sectors };
+								     op->req.sectors, op->secure };
 	sim_note(n->sim, n, "suspended", g->branch, out->count, g->inflight);
 }
 
@@ -358,6 +362,7 @@ static struct guest_op *take_left(const struct node *n)
 	op->req = (struct request){ .tag = op->req.tag,
 				    .op = op->req.op,
 				    .preflush = op->req.preflush,
+				    .secure = op->req.secure && !sim_is(n->sim, MUTANT_SECURE_FORGOTTEN),
 				    .sector = op->req.sector,
 				    .sectors = op->req.sectors,
 				    .data = op->data };
@@ -374,7 +379,7 @@ static void consume(struct node *n)
 	if (!op)
 		op = &g->op[g->ring.slot[g->ring.cons++ % SIM_GUEST_SLOTS]];
 	op->consumed = true;
-	op->failed_here = op->failed_apart = op->failed_there = false;
+	op->failed_here = op->failed_apart = op->failed_there = op->not_erased = false;
 	op->at = n->sim->now;
 	n->ticks = 0; /* each may be due at once: that is no spinning */
 	g->inflight++;
@@ -475,6 +480,16 @@ void vguest_partner_failed(struct node *n, uint64_t id)
 			n->guest.op[i].failed_there = true;
 }
 
+void vguest_not_erased(struct node *n, const struct request *req)
+{
+	struct guest_op *op = req ? op_of(n, req->whole) : NULL;
+
+	if (op)
+		op->not_erased = true;
+	for (unsigned int i = 0; i < SIM_GUEST_SLOTS && !req; i++)
+		n->guest.op[i].not_erased |= n->guest.op[i].consumed && n->guest.op[i].secure;
+}
+
 void vguest_completed(struct node *n, struct guest_op *op, int rc)
 {
 	struct guest *g = &n->guest;
@@ -501,6 +516,8 @@ void vguest_completed(struct node *n, struct guest_op *op, int rc)
 		cost_clean(s, op->sector, op->req.sectors);
 	s->totals->discards += op->req.op == REQUEST_DISCARD && !rc;
 	s->totals->discards_long += op->req.op == REQUEST_DISCARD && !rc && op->req.sectors > SIM_EXTENT_SECTORS;
+	s->totals->erased += op->secure && !rc;
+	s->totals->not_erased += op->secure && error;
 	g->inflight--;
 	s->guest_ops += !error;
 	if (g->attach != ATTACH_RELEASING && g->life == LIFE_SUSPENDED)
