@@ -185,7 +185,8 @@ void discard_begin(struct replicate *r, struct request *whole)
 	whole->begun = whole->pieces = 0;
 	whole->piece_rc = 0;
 	TAILQ_INSERT_TAIL(&r->discarding, whole, link);
-	if (whole->secure && !erasable(r))
+	/* what an earlier daemon has erased, and not zeroed, may read as anything until it is */
+	if (whole->secure && !whole->again && !erasable(r))
 		refuse_secure(r, whole);
 	else
 		pieces_begin(r);

@@ -103,6 +103,8 @@ struct request {
 	bool preflush;
 	/* a discard after which neither disk has anything left of what was there, or which ends with an error */
 	bool secure;
+	/* a guest's: an earlier daemon had it, and may have begun it */
+	bool again;
 	/* a guest's: nothing else of its disk is executed at the same time (gate.h). The core need not know it. */
 	bool barrier;
 	/* index in the owner's table, unique among the requests in flight of that table */

@@ -362,6 +362,7 @@ static struct guest_op *take_left(const struct node *n)
 	op->req = (struct request){ .tag = op->req.tag,
 				    .op = op->req.op,
 				    .preflush = op->req.preflush,
+				    .again = true,
 				    .secure = op->req.secure && !sim_is(n->sim, MUTANT_SECURE_FORGOTTEN),
 				    .sector = op->req.sector,
 				    .sectors = op->req.sectors,

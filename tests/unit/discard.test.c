@@ -398,6 +398,31 @@ static void without_the_partner_a_secure_one_is_refused_and_nothing_is_done(void
 	assert_int_equal(beta->erased, 3 * EXTENT);
 }
 
+/* It may be erased already, and not zeroed. */
+static void what_an_earlier_daemon_may_have_begun_is_discarded_even_if_it_cannot_be_erased(void **state)
+{
+	(void)state;
+	pair_new(secure);
+	start(alpha);
+	cut();
+	submit(alpha, 1, REQUEST_WRITE, 0);
+	run();
+	wait_ms(5000);
+	alpha->discarded = alpha->erased = 0;
+	submit_discard(alpha, 0, 0, EXTENT, true);
+	run();
+	wait_ms(1);
+	assert_int_equal(alpha->answered[0], -EIO);
+	assert_int_equal(alpha->discarded, 0);
+	alpha->guest[0] = (struct request){ .op = REQUEST_DISCARD, .sectors = EXTENT, .secure = true, .again = true };
+	alpha->busy[0] = true;
+	replicate_submit(alpha->core, &alpha->guest[0], now_ms);
+	run();
+	assert_int_equal(alpha->answered[0], -EIO);
+	assert_int_equal(alpha->discarded, EXTENT);
+	assert_int_equal(status_of(alpha).out_of_sync, EXTENT);
+}
+
 static void without_our_disk_a_secure_one_is_refused(void **state)
 {
 	(void)state;
@@ -529,6 +554,7 @@ int main(void)
 		cmocka_unit_test_teardown(secure_pieces_are_done_one_at_a_time, pair_free),
 		cmocka_unit_test_teardown(a_disk_that_does_not_erase_is_an_error_for_the_guest_and_nothing_else, pair_free),
 		cmocka_unit_test_teardown(without_the_partner_a_secure_one_is_refused_and_nothing_is_done, pair_free),
+		cmocka_unit_test_teardown(what_an_earlier_daemon_may_have_begun_is_discarded_even_if_it_cannot_be_erased, pair_free),
 		cmocka_unit_test_teardown(without_our_disk_a_secure_one_is_refused, pair_free),
 		cmocka_unit_test_teardown(a_secure_one_whose_partner_goes_meanwhile_ends_with_an_error_and_is_marked, pair_free),
 		cmocka_unit_test_teardown(a_secure_one_goes_on_with_the_next_connection, pair_free),
