@@ -64,6 +64,7 @@ static const char usage_text[] =
 "                            flush N (one of N operations of a mixed load), flush-after N (writes, where a load only\n"
 "                            writes), depth N (so many at once, of --depth),\n"
 "                            barrier N (one of N writes is one), discard N (likewise, up to 10 MiB long),\n"
+"                            secure 0|1 (its discards are, where that is offered),\n"
 "                            queues N (from the next connection on)\n"
 "  raw-discard SECTOR:SECTORS:FLAG\n"
 "                            whatever it is; the answer has its status, which is 0, -1 or -2 (not supported)\n"
@@ -189,6 +190,8 @@ static int command_set(struct guest *g, const char *key, const char *value)
 		l->barrier_every = (unsigned)atoi(value);
 	} else if (!strcmp(key, "discard")) {
 		l->discard_every = (unsigned)atoi(value);
+	} else if (!strcmp(key, "secure")) {
+		l->secure = atoi(value);
 	} else if (!strcmp(key, "queues") && (unsigned)atoi(value) - 1 < FE_QUEUES_MAX) {
 		g->fe.cfg.queues = (unsigned)atoi(value);
 	} else {

@@ -297,6 +297,7 @@ int fe_read_features(struct frontend *fe)
 	fe->flush = be_read_int(fe, "feature-flush-cache", 0) == 1;
 	fe->barrier = be_read_int(fe, "feature-barrier", 0) == 1;
 	fe->discard = be_read_int(fe, "feature-discard", 0) == 1;
+	fe->discard_secure = fe->discard && be_read_int(fe, "discard-secure", 0) == 1;
 	fe->max_indirect = (uint32_t)be_read_int(fe, "feature-max-indirect-segments", 0);
 	if (fe->cfg.no_indirect)
 		fe->max_indirect = 0;
@@ -525,6 +526,7 @@ static void slot_discard(struct frontend *fe, struct request *r, struct blkif_re
 	struct blkif_request_discard *d = (struct blkif_request_discard *)slot;
 
 	d->operation = BLKIF_OP_DISCARD;
+	d->flag = r->secure ? BLKIF_DISCARD_SECURE : 0;
 	d->handle = (uint16_t)fe->cfg.devid;
 	d->id = r->id;
 	d->sector_number = r->sector;

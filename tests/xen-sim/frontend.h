@@ -55,6 +55,7 @@ struct request {
 	uint32_t nsegs, sectors;
 	uint32_t offset;		/* sectors of its first page that are not its data */
 	uint64_t sector;
+	bool secure;			/* a discard, with that flag */
 	uint64_t seq, oldest_seq; /* writes: its own, and of the oldest write under way that it overlaps */
 	uint32_t first_page;		/* SEGS_MAX data pages, then one for indirect segments */
 	uint32_t ref[SEGS_MAX], indirect_ref;
@@ -92,7 +93,7 @@ struct frontend {
 
 	uint64_t sectors;
 	uint32_t sector_size, info, max_indirect;
-	bool flush, barrier, discard;
+	bool flush, barrier, discard, discard_secure;
 
 	struct request *req;
 	unsigned in_flight, most;	/* of cfg.depth, so many are used */

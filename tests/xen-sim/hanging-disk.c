@@ -2,17 +2,22 @@
 /*
  * hanging-disk: a disk that can be made to hang: a file that FUSE serves from another one.
  *
- *   hanging-disk FILE BACKING PIDFILE
+ *   hanging-disk [--erases] FILE BACKING PIDFILE
  *
  * Mounts itself over FILE, which is then as large as BACKING and has its contents, and goes to the background; PIDFILE gets its process id.
  * From SIGUSR1 on it reads, writes and flushes nothing: who asks for that hangs in the kernel, unkillable, as with a real disk; opening
  * FILE goes on working, as there. From SIGUSR2 on it does what was asked meanwhile. Killed, everything under way fails.
+ *
+ * With --erases it is a disk that gives space back, and that erases securely (BLKSECDISCARD) as a real one does: what is read afterwards is
+ * anything, here bytes of 0xee. BACKING.erased gets a line "SECTOR SECTORS" for each; while there is BACKING.worn, they fail.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <limits.h>
+#include <linux/fs.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <stdint.h>
@@ -33,6 +38,7 @@ struct waiting {
 };
 
 static int device, backing;
+static const char *erases; /* the path of what is behind it; NULL: it does not */
 static sigset_t signals_open;
 static volatile sig_atomic_t hangs;
 static struct waiting *first, **last = &first; /* requests that wait for the disk to go on */
@@ -99,6 +105,58 @@ static void on_write(const struct fuse_in_header *h, const struct fuse_write_in 
 	answer(h, n < 0 ? errno : 0, &reply, n < 0 ? 0 : sizeof(reply));
 }
 
+static void on_fallocate(const struct fuse_in_header *h, const struct fuse_fallocate_in *f)
+{
+	answer(h, !erases ? ENOSYS : fallocate(backing, (int)f->mode, (off_t)f->offset, (off_t)f->length) ? errno : 0, NULL, 0);
+}
+
+static bool is_worn(void)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s.worn", erases);
+	return !access(path, F_OK);
+}
+
+static int erase(uint64_t offset, uint64_t bytes)
+{
+	char path[PATH_MAX];
+	FILE *log;
+
+	if (offset % 512 || bytes % 512)
+		return EINVAL;
+	if (is_worn())
+		return EIO;
+	memset(out, 0xee, sizeof(out));
+	for (uint64_t done = 0, n; done < bytes; done += n) {
+		n = bytes - done < sizeof(out) ? bytes - done : sizeof(out);
+		if (pwrite(backing, out, n, (off_t)(offset + done)) != (ssize_t)n)
+			return EIO;
+	}
+	snprintf(path, sizeof(path), "%s.erased", erases);
+	log = fopen(path, "ae");
+	if (!log || fprintf(log, "%llu %llu\n", (unsigned long long)offset / 512, (unsigned long long)bytes / 512) < 0 || fclose(log))
+		return EIO;
+	return 0;
+}
+
+/* Its argument is not copied by the kernel: its number does not say how long that is. */
+static void on_ioctl(const struct fuse_in_header *h, const struct fuse_ioctl_in *i)
+{
+	struct fuse_ioctl_out reply = { 0 };
+	uint64_t range[2];
+	int error;
+	struct iovec to = { range, sizeof(range) }, from = { (void *)(uintptr_t)i->arg, sizeof(range) };
+
+	if (!erases || i->cmd != BLKSECDISCARD)
+		error = ENOTTY;
+	else if (process_vm_readv((pid_t)h->pid, &to, 1, &from, 1, 0) != sizeof(range))
+		error = EFAULT;
+	else
+		error = erase(range[0], range[1]);
+	answer(h, error, &reply, error ? 0 : sizeof(reply));
+}
+
 static void serve(const struct fuse_in_header *h)
 {
 	const void *body = h + 1;
@@ -118,6 +176,12 @@ static void serve(const struct fuse_in_header *h)
 		break;
 	case FUSE_FSYNC:
 		answer(h, fdatasync(backing) ? errno : 0, NULL, 0);
+		break;
+	case FUSE_FALLOCATE:
+		on_fallocate(h, body);
+		break;
+	case FUSE_IOCTL:
+		on_ioctl(h, body);
 		break;
 	case FUSE_RELEASE:
 		answer(h, 0, NULL, 0);
@@ -177,7 +241,7 @@ static void serve_waiting(void)
 
 static bool is_io(const struct fuse_in_header *h)
 {
-	return h->opcode == FUSE_READ || h->opcode == FUSE_WRITE || h->opcode == FUSE_FSYNC;
+	return h->opcode == FUSE_READ || h->opcode == FUSE_WRITE || h->opcode == FUSE_FSYNC || h->opcode == FUSE_FALLOCATE || h->opcode == FUSE_IOCTL;
 }
 
 static void run(void)
@@ -206,8 +270,13 @@ int main(int argc, char **argv)
 	FILE *f;
 	pid_t pid;
 
+	if (argc == 5 && !strcmp(argv[1], "--erases")) {
+		argv++;
+		argc--;
+		erases = argv[2];
+	}
 	if (argc != 4) {
-		fprintf(stderr, "usage: hanging-disk FILE BACKING PIDFILE\n");
+		fprintf(stderr, "usage: hanging-disk [--erases] FILE BACKING PIDFILE\n");
 		return 1;
 	}
 	take_signals();

@@ -593,7 +593,7 @@ static void bad_discards(struct attack *a)
 	if (!a->fe->discard)
 		return;
 	one_discard(a, end - 8, 8, 0, BLKIF_RSP_OKAY, "a discard up to the end");
-	one_discard(a, scratch(a), 8, BLKIF_DISCARD_SECURE, BLKIF_RSP_OKAY, "a secure discard, which was not offered");
+	one_discard(a, scratch(a), 8, BLKIF_DISCARD_SECURE, BLKIF_RSP_OKAY, "a secure discard, offered or not");
 	one_discard(a, scratch(a), 8, 0xff, BLKIF_RSP_OKAY, "a discard with unknown flags");
 }
 

@@ -34,6 +34,7 @@ struct load {
 	unsigned flush_every;		/* in mixed load, 0: never */
 	unsigned flush_after;		/* so many writes of a load that only writes, 0: never */
 	unsigned barrier_every;		/* of the writes, 0: none is a barrier */
+	bool secure;			/* the discards are, where that is offered */
 	unsigned discard_every;		/* instead of a write, where discards are offered; 0: never */
 	bool sequential;
 	bool paused; /* from a suspension to the first answer after it, which ends one gap */

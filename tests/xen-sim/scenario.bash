@@ -190,12 +190,16 @@ hanging_pair() { # DISK-TIMEOUT (tenths of a second, 0 = none) HOST:PART...
 	daemon 2
 	wait_for 20 connected r0
 }
+# Two hosts whose disks, or those that are named, erase securely.
+erasing_pair() { # DISK-TIMEOUT [HOST:disk...]
+	ERASES=1 hanging_pair "$1" "${@:2}"
+}
 volume() { # PART: its file
 	[ "$1" = disk ] && echo r0.img || echo meta.img
 }
 serve() { # HOST:PART
 	local h=$T/host${1%:*} part=${1#*:}
-	apart on "${1%:*}" "$SIM/hanging-disk" "$h/$part" "$h/$(volume "$part")" "$h/$part.pid" </dev/null >/dev/null 2>&1
+	apart on "${1%:*}" "$SIM/hanging-disk" ${ERASES:+--erases} "$h/$part" "$h/$(volume "$part")" "$h/$part.pid" </dev/null >/dev/null 2>&1
 }
 hangs() { # HOST:PART...
 	local which

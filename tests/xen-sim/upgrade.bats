@@ -326,7 +326,7 @@ logged_once() { [ "$(logged "$1" "$2")" = 1 ]; }
 	progress 5 30
 	wait_for 20 in_sync
 	[ "$(logged 1 'requests of the earlier daemon are unanswered')" = 0 ]
-	wait_for 10 says 1 '.connection.protocol_version == 8'
+	wait_for 10 says 1 '.connection.protocol_version == 9'
 	finish 5
 }
 refused_by_older() {
@@ -414,15 +414,15 @@ refused_by_older() {
 
 @test "two that both know a later version of the protocol speak it, and the earlier one with an earlier program" {
 	instead "$NEXT" "$NEXT"
-	says 1 '.connection.protocol_version == 8'
+	says 1 '.connection.protocol_version == 9'
 	loaded_with_flushes
 	progress 5 30
 	upgrade 2 "$BUILD/drbdxd"
-	says 1 '.connection.protocol_version == 7'
-	says 2 '.connection.protocol_version == 7'
+	says 1 '.connection.protocol_version == 8'
+	says 2 '.connection.protocol_version == 8'
 	progress 5 30
 	upgrade 2 "$BEYOND"
-	says 1 '.connection.protocol_version == 8'
+	says 1 '.connection.protocol_version == 9'
 	progress 5 30
 	finish 5
 }
@@ -432,7 +432,7 @@ refused_by_older() {
 	stop_daemon 2
 	install_daemon 2 "$BEYOND"
 	daemon 2
-	words='speaks versions [58] to [78] of the protocol, dom0_. [58] to [78],.*install the newer drbdx on dom0_1, too'
+	words='speaks versions [59] to [89] of the protocol, dom0_. [59] to [89],.*install the newer drbdx on dom0_1, too'
 	wait_for 10 words_say 1 "$words"
 	wait_for 10 words_say 2 "$words"
 	upgrade 1 "$NEXT"
