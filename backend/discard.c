@@ -100,8 +100,6 @@ static bool not_erased(struct replicate *r, const struct request *piece)
 
 void discard_done_here(struct replicate *r, struct request *req)
 {
-	if (req->op != REQUEST_DISCARD || !req->secure)
-		return;
 	if (!req->erase_rc)
 		req->flags |= REQUEST_ERASED_HERE;
 	else if (may_say(r))
@@ -227,8 +225,6 @@ void discards_stopped(struct replicate *r)
 /* Not when they are submitted, or woken by another one's end. */
 void discards_refuse(struct replicate *r)
 {
-	if (!r->discards_refused)
-		return;
 	r->discards_refused = false;
 	discards_stopped(r);
 }
@@ -243,7 +239,7 @@ bool discard_known(const struct replicate *r)
 /* What the partner's answer means: it was asked for on this connection. */
 void discard_done_there(const struct replicate *r, struct request *req, enum packet_type answer)
 {
-	if (req->secure && answer == PACKET_ACK && r->peer.offer.discard_secure)
+	if (answer == PACKET_ACK && r->peer.offer.discard_secure)
 		req->flags |= REQUEST_ERASED_THERE;
 }
 

@@ -171,7 +171,8 @@ static int on_ack(struct replicate *r, const struct packet *p)
 		place_active(r, req);
 		return refuse_packet(r, "NOT_ERASED for something else than a secure discard");
 	}
-	discard_done_there(r, req, p->type);
+	if (req->secure)
+		discard_done_there(r, req, p->type);
 	if (discard_more(r, req)) {
 		place_active(r, req);
 	} else {

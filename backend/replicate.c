@@ -491,7 +491,8 @@ void replicate_settle(struct replicate *r)
 		detach_advance(r);
 		if (no_data(r))
 			requests_fail(r);
-		discards_refuse(r);
+		if (r->discards_refused)
+			discards_refuse(r);
 		alone_advance(r);
 		resync_advance(r);
 		hot_advance(r);

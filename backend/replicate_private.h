@@ -308,6 +308,7 @@ void discards_stop(struct replicate *r); /* the guest is gone: what has not begu
 void discards_stopped(struct replicate *r); /* what nothing is under way of has ended */
 void discards_refuse(struct replicate *r);  /* answers those that were refused */
 bool discard_known(const struct replicate *r); /* the partner takes DISCARD */
+/* Of a secure one. */
 void discard_done_here(struct replicate *r, struct request *req); /* our disk has done it: a guest's, or the partner's */
 void discard_done_there(const struct replicate *r, struct request *req, enum packet_type answer);
 void discard_fill(const struct replicate *r, const struct request *piece, struct packet *p);

@@ -629,7 +629,7 @@ void replicate_disk_done(struct replicate *r, struct request *req, int rc, uint6
 	} else {
 		req->flags &= ~REQUEST_LOCAL_PENDING;
 		disk_settled(r, req);
-		if (!rc)
+		if (!rc && req->secure)
 			discard_done_here(r, req);
 		if (dying)
 			finish_guest(r, req, -ECANCELED);

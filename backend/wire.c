@@ -681,6 +681,7 @@ uint32_t wire_buffer_bytes(const struct packet *p)
 
 void wire_describe(const struct packet *p, struct request *req)
 {
+	req->secure = false;
 	switch (p->type) {
 	case PACKET_DATA:
 		req->op = REQUEST_WRITE;
