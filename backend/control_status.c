@@ -136,14 +136,14 @@ json_t *control_status_add(json_t *document, const struct config_resource *cfg)
 	json_t *entry;
 
 	entry = json_pack("{s:o, s:o, s:b, s:o, s:n, s:n, s:{s:n, s:n, s:n, s:n, s:o, s:o, s:n}, s:{s:n, s:n, "
-			  "s:o, s:n, s:n, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n, s:n, s:n,"
+			  "s:o, s:n, s:n, s:n, s:n, s:n, s:n}, s:{s:n, s:n}, s:n, s:n, s:n, s:n,"
 			  " s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:[]}",
 			  "name", control_text(cfg->name), "minor",
 			  self ? json_integer(self->minor) : json_null(), "up", 0, "config_refused",
 			  control_text(served ? NULL : refused), "role", "peer_role", "connection", "state", "meaning",
 			  "age_seconds", "why", "peer_host", control_text(peer ? peer->name : NULL),
 			  "peer_address", address(peer), "protocol_version", "disk", "state", "why", "path",
-			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "discard_unit_bytes", "error", "hung",
+			  control_text(self ? self->disk : NULL), "size_bytes", "block_size_bytes", "discard_unit_bytes", "discard_secure", "error", "hung",
 			  "peer_disk", "state", "size_bytes", "out_of_sync", "resync", "alone", "awaited", "fencing", "io_suspended",
 			  "sync_paused", "activity_log", "token", "generations", "superblock_flags", "reservation", "guest",
 			  "frozen", "failing", "recovery", "refused", "hand_over", "in_flight", "counters", "devices");
@@ -191,6 +191,7 @@ static void fill_disks(json_t *entry, const struct resource_status *st)
 	}
 	if (st->core.superblock.discard_unit)
 		json_object_set_new(disk, "discard_unit_bytes", count(1ull << st->core.superblock.discard_unit));
+	json_object_set_new(disk, "discard_secure", json_boolean(st->core.superblock.discard_secure));
 	if (st->hung)
 		json_object_set_new(disk, "hung",
 				    json_pack("{s:o, s:o}", "requests", count(st->hung), "age_seconds", count(st->hung_ms / 1000)));

@@ -159,6 +159,7 @@ static void healthy(void)
 	st.core.peer_pending = 1;
 	st.core.oldest_ms = 4;
 	st.core.superblock.discard_unit = 16;
+	st.core.superblock.discard_secure = 1;
 	st.core.discards = 7;
 	st.core.discarded_sectors = 40960;
 	st.core.reads = 100;
