@@ -450,6 +450,7 @@ static void a_secure_one_whose_partner_goes_meanwhile_ends_with_an_error_and_is_
 	wait_ms(5000);
 	assert_int_equal(alpha->answered[0], -EIO);
 	assert_int_equal(status_of(alpha).out_of_sync, EXTENT);
+	disk_goes_on(beta);
 }
 
 /* Sent again, as it was. */
