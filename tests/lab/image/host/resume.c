@@ -12,7 +12,7 @@ int main(int argc, char **argv)
 {
 	void *(*open)(void *logger, void *dombuild_logger, unsigned int flags);
 	int (*resume)(void *xch, uint32_t domid, int fast);
-	void *library = dlopen("libxenguest.so.4.17", RTLD_NOW | RTLD_GLOBAL), *xch;
+	void *library = dlopen("libxenguest.so." XEN, RTLD_NOW | RTLD_GLOBAL), *xch;
 
 	if (argc != 2 || !library) {
 		fprintf(stderr, "%s\n", library ? "usage: resume DOMID" : dlerror());
