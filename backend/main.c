@@ -31,6 +31,7 @@
 #include "backend/log.h"
 #include "backend/loop.h"
 #include "backend/mailbox.h"
+#include "backend/statistics.h"
 #include "backend/upgrade.h"
 
 #ifndef DRBDX_VERSION
@@ -39,6 +40,7 @@
 
 #define RUN_DIR	  "/run/drbdx"
 #define LOCK_FILE RUN_DIR "/drbdxd.lock"
+#define STATISTICS_DIR RUN_DIR "/statistics"
 #define POLL_MAX  73
 #define LOCK_WAIT_MS  2000
 #define LOCK_RETRY_MS 5
@@ -246,6 +248,7 @@ static int start(struct control_thread *t, const struct options *o, char **argv)
 		rc = check_io_uring();
 	if (rc)
 		return rc;
+	statistics_start(STATISTICS_DIR, "/dev/shm");
 	rc = mailbox_new(&t->mailbox);
 	if (!rc)
 		rc = daemon_new(o->config, host, t->mailbox, &t->daemon, why, sizeof(why));
@@ -386,6 +389,7 @@ int main(int argc, char **argv)
 	daemon_free(t.daemon);
 	mailbox_free(t.mailbox);
 	handlers_stop(t.handlers);
+	statistics_end();
 	if (t.upgrading && !hangs) {
 		upgrade_exec(&t.upgrade);
 		return 1; /* the service manager tries it again */

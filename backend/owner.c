@@ -57,6 +57,7 @@ static void act_metadata(void *ctx, struct metadata_op *op)
 static void complete_guest(struct resource *r, struct request *req, int rc)
 {
 	gate_leave(&r->gate, req);
+	statistics_completed(r->statistics, req, rc, now(r));
 	ring_complete(ring_of(req), req, rc);
 }
 

@@ -60,6 +60,7 @@ static void queue_submit(void *ctx, struct request *req)
 	struct queue *q = ctx;
 
 	gate_enter(&q->resource->gate, req);
+	statistics_submitted(q->resource->statistics, req);
 	replicate_submit(q->resource->core, req, now(q->resource));
 }
 
@@ -134,6 +135,8 @@ void owner_detach_rings(struct resource *r)
 		detach(&r->queue[i], r->stopping);
 	r->ring_work = false;
 	r->left_requests = 0;
+	statistics_close(r->statistics, r->rings.ring[0].domid, r->devid);
+	r->statistics = NULL;
 }
 
 static int attach(struct queue *q, const struct ring_params *params, const struct blkif_limits *limits, char *why, size_t why_size)
@@ -227,8 +230,11 @@ static bool serve_all(struct resource *r)
 			consumed = true;
 			r->first_queue = (unsigned int)(q - r->queue + 1) % n;
 		}
-		if (q->ring)
-			gate_short(&r->gate, q, ring_short(q->ring));
+		if (!q->ring)
+			break;
+		gate_short(&r->gate, q, ring_short(q->ring));
+		if (ring_short(q->ring))
+			statistics_no_room(r->statistics);
 	}
 	return consumed && queues_attached(r);
 }

@@ -117,6 +117,8 @@ static int attach_rings(struct resource *r, char *why, size_t why_size)
 	if (rc)
 		return rc;
 	r->go_on = false;
+	if (r->count)
+		r->statistics = statistics_open(r->rings.ring[0].domid, r->devid);
 	note_left(r);
 	if (r->record.held)
 		queues_hold_attached(r, r->hold_at_mark);
@@ -433,6 +435,8 @@ void owner_ring_connect(struct resource *r, struct call *call)
 		return;
 	}
 	r->ring_read_only = call->connection.read_only;
+	r->count = call->connection.statistics;
+	r->devid = call->connection.devid;
 	r->connect_call = call;
 	r->activated = false;
 	if (r->steps.reserve_us && !r->steps.commit_from)

@@ -65,6 +65,8 @@ static void put_geometry(struct list *l, const struct publication *p)
 	put(l, "sector-size", p->features->block_size);
 	put(l, "physical-sector-size", p->features->block_size);
 	put(l, "info", (p->cdrom ? INFO_CDROM : 0) | (p->read_only ? INFO_READONLY : 0));
+	if (p->statistics)
+		put_text(l, "kthread-pid", p->statistics);
 }
 
 int publish(struct store *s, const char *path, const struct publication *p)

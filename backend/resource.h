@@ -91,6 +91,8 @@ struct resource_connection {
 	char who[WIRE_TEXT + 1]; /* as in the claim: an arriving guest has been renamed since */
 	bool read_only;
 	bool alone; /* the guest has no other disk of ours */
+	bool statistics; /* counters for xentop (statistics.h), of */
+	uint32_t devid;
 };
 void resource_ring_connect(struct resource *r, const struct resource_connection *c, resource_reply_fn *reply,
 			   void *ctx);

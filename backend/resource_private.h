@@ -19,6 +19,7 @@
 #include "backend/mailbox.h"
 #include "backend/metadata_io.h"
 #include "backend/resource.h"
+#include "backend/statistics.h"
 #include "backend/superblock_io.h"
 #include "backend/transport.h"
 
@@ -138,6 +139,9 @@ struct resource {
 	struct gate gate;
 	unsigned int left_requests;	 /* that an earlier daemon left unanswered, until all are answered */
 	uint64_t left_since_ms;
+	bool count; /* for xentop, what the guest with this device asks for: in */
+	uint32_t devid;
+	struct statistics *statistics; /* NULL: no rings, or not counted */
 	bool ring_read_only, ring_work; /* ring_work: there may be something to consume or to answer */
 	bool activated;			/* connect_call waits only for what earlier rings have in flight */
 	bool resumed_told;		/* of the present hold: something lies beyond a mark */

@@ -52,6 +52,14 @@ bool takeover_held(uint32_t domid, uint32_t devid)
 	return !strcmp(name ? name + 1 : target, "vbd");
 }
 
+bool takeover_vbd3_seen(uint32_t domid, uint32_t devid)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), BUS "/devices/vbd3-%u-%u", domid, devid);
+	return !exists(BUS) || exists(path);
+}
+
 int takeover_unbind(uint32_t domid, uint32_t devid, char *why, size_t why_size)
 {
 	char path[512], id[64];

@@ -28,6 +28,7 @@ enum takeover_host takeover_check(char *why, size_t why_size);
 
 bool takeover_loaded(void);				/* is xen-blkback's driver registered now? */
 bool takeover_held(uint32_t domid, uint32_t devid);	/* is vbd-D-V bound to xen-blkback? */
+bool takeover_vbd3_seen(uint32_t domid, uint32_t devid); /* is vbd3-D-V on the kernel's bus, where xentop looks? Also without a bus */
 /* Unbinds it; waits for xen-blkback to stop its thread and unmap (milliseconds). 0 also if it was not bound.
  */
 int takeover_unbind(uint32_t domid, uint32_t devid, char *why, size_t why_size);

@@ -22,6 +22,7 @@
 #include "backend/frontend.h"
 #include "backend/log.h"
 #include "backend/publish.h"
+#include "backend/statistics.h"
 #include "backend/takeover.h"
 
 #define TAKE_WAIT_MS 1000	/* how long a loaded xen-blkback may take to probe a new device */
@@ -85,14 +86,14 @@ static bool held_by_kernel(const struct vbd *v)
 }
 
 /* A new vbd is left to a loaded xen-blkback until it has probed it: a probe after us would take ring and
- * state away. */
+ * state away. A vbd3 is left to the kernel, which has no driver for it, until xentop can see it (docs/XENTOP.md). */
 static enum xenbus_event look_taken(struct vbd *v)
 {
 	char why[RESOURCE_TEXT];
 
-	if (v->kind != VBD_KIND_VBD || !takeover_loaded())
+	if (v->kind == VBD_KIND_VBD3 ? takeover_vbd3_seen(v->domid, v->devid) : !takeover_loaded())
 		return XENBUS_EVENT_TAKEN;
-	if (takeover_held(v->domid, v->devid)) {
+	if (held_by_kernel(v)) {
 		if (!takeover_unbind(v->domid, v->devid, why, sizeof(why)))
 			return XENBUS_EVENT_TAKEN;
 		vbd_say(v, why);
@@ -285,6 +286,7 @@ static void clear_error(struct vbd *v)
 static int write_features(struct vbd *v)
 {
 	struct resource *r = vbd_resource(v);
+	bool geometry = v->published == XENBUS_CONNECTED;
 	struct features features;
 
 	publish_default_features(&features);
@@ -294,7 +296,8 @@ static int write_features(struct vbd *v)
 		       &(struct publication){.features = &features,
 					     .marker = v->marker,
 					     .state = v->published,
-					     .geometry = v->published == XENBUS_CONNECTED,
+					     .geometry = geometry,
+					     .statistics = geometry && v->kind == VBD_KIND_VBD3 ? statistics_name() : NULL,
 					     .read_only = v->script_mode == 'r',
 					     .cdrom = v->cdrom,
 					     .no_discard = v->no_discard});

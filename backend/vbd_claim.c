@@ -215,6 +215,8 @@ void vbd_attach(struct vbd *v)
 	vbd_claimant(v, &claimant);
 	snprintf(c.who, sizeof(c.who), "%s", claimant.who);
 	c.alone = vbd_alone(v);
+	c.statistics = v->kind == VBD_KIND_VBD3;
+	c.devid = v->devid;
 	v->rings = v->seen;
 	v->connect_pending = true;
 	resource_ring_connect(v->resource, &c, connected, v);

@@ -32,7 +32,8 @@ struct resource {
 	unsigned int sibling_used, guest_ready, outdated;
 	struct ring_params ring;	/* of the first queue */
 	struct ring_set rings;
-	bool read_only, mapped, claimed;
+	bool read_only, mapped, claimed, counted;
+	uint32_t devid;
 	const struct resource_events *events;
 	void *events_ctx;
 	bool automatic;		/* answers at once, with 0 */
@@ -120,6 +121,8 @@ void resource_ring_connect(struct resource *r, const struct resource_connection 
 	r->ring = c->rings.ring[0];
 	r->rings = c->rings;
 	r->read_only = c->read_only;
+	r->counted = c->statistics;
+	r->devid = c->devid;
 	ask(CALL_CONNECT, reply, ctx);
 }
 
@@ -158,6 +161,7 @@ static inline struct resource *find_resource(void *ctx, const char *name)
 /* ---- xen-blkback ---- */
 
 static struct { bool loaded, held; unsigned int unbinds; int rc; } blkback;
+static bool vbd3_unseen; /* a vbd3 is not on the bus yet */
 
 enum takeover_host takeover_check(char *why, size_t size)
 {
@@ -175,6 +179,13 @@ bool takeover_held(uint32_t domid, uint32_t devid)
 	(void)domid;
 	(void)devid;
 	return blkback.held;
+}
+
+bool takeover_vbd3_seen(uint32_t domid, uint32_t devid)
+{
+	(void)domid;
+	(void)devid;
+	return !vbd3_unseen;
 }
 
 int takeover_unbind(uint32_t domid, uint32_t devid, char *why, size_t size)
@@ -329,6 +340,7 @@ static inline int setup(void **state)
 	fake.features = (struct features){
 		.sectors = 2048, .block_size = 512, .max_segments = 256, .ring_order = 4, .queues = 1};
 	memset(&blkback, 0, sizeof(blkback));
+	vbd3_unseen = false;
 	memset(reply, 0, sizeof(reply));
 	xf_reset();
 	xf_write("/local", "");

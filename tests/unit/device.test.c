@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A device from its directory to state 4 and back, as toolstack, guest and block-drbdx drive it. */
+#include <unistd.h>
+
 #include "device-fixture.h"
+
+#include "backend/statistics.h"
 
 static void state_2_comes_at_once_and_with_the_features(void **state)
 {
@@ -105,20 +109,92 @@ static void a_script_whose_name_only_ends_like_ours_is_not_ours(void **state)
 	assert_int_equal(devices_status(devices, NULL, 0), 0);
 }
 
+#define BE3 "backend/vbd3/3/51714/"
+#define BE3_PATH "backend/vbd3/3/51714"
+
+static void create_vbd3(void)
+{
+	xf_write(FE "state", "1");
+	xf_write(BE3 "frontend", FE_PATH);
+	xf_write(BE3 "frontend-id", "3");
+	xf_write(BE3 "params", "aio:drbdx:my-domu-disk");
+	xf_write(BE3 "script", "/etc/xen/scripts/block-drbdx");
+	xf_write(BE3 "online", "1");
+	xf_write(BE3 "mode", "w");
+	xf_write(BE3 "state", "1");
+	events();
+}
+
 static void a_vbd3_is_served_too(void **state)
 {
 	(void)state;
 	start();
-	xf_write("/local/domain/3/device/vbd/51714/state", "1");
-	xf_write("backend/vbd3/3/51714/frontend", FE_PATH);
-	xf_write("backend/vbd3/3/51714/frontend-id", "3");
-	xf_write("backend/vbd3/3/51714/params", "aio:drbdx:my-domu-disk");
-	xf_write("backend/vbd3/3/51714/script", "/etc/xen/scripts/block-drbdx");
-	xf_write("backend/vbd3/3/51714/mode", "w");
-	xf_write("backend/vbd3/3/51714/state", "1");
-	events();
-	assert_string_equal(xf_get("backend/vbd3/3/51714/state"), "2");
+	create_vbd3();
+	assert_string_equal(xf_get(BE3 "state"), "2");
 	assert_string_equal(status().resource, "my-domu-disk");
+}
+
+static void a_vbd3_stays_in_state_1_until_xentop_can_see_it(void **state)
+{
+	(void)state;
+	vbd3_unseen = true;
+	start();
+	create_vbd3();
+	assert_string_equal(xf_get(BE3 "state"), "1");
+	now = devices_deadline_ms(devices); /* soon */
+	pass(0);
+	assert_string_equal(xf_get(BE3 "state"), "1");
+	vbd3_unseen = false;
+	now = devices_deadline_ms(devices);
+	pass(0);
+	assert_string_equal(xf_get(BE3 "state"), "2");
+}
+
+static void a_vbd3_that_never_comes_to_the_bus_is_served_all_the_same(void **state)
+{
+	(void)state;
+	vbd3_unseen = true;
+	start();
+	create_vbd3();
+	pass(1100);
+	assert_string_equal(xf_get(BE3 "state"), "2");
+}
+
+static void xentop_is_told_where_a_vbd3_is_counted_once_it_is_connected(void **state)
+{
+	char root[] = "/tmp/device.XXXXXX", directory[40];
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	snprintf(directory, sizeof(directory), "%s/statistics", root);
+	statistics_start(directory, root);
+	start();
+	create_vbd3();
+	device_add(devices, BE3_PATH, on_reply, NULL);
+	answer(CALL_CLAIM, 0, "");
+	xf_write(BE3 "hotplug-status", "connected");
+	device_add_done(devices, BE3_PATH);
+	events();
+	assert_false(xf_exists(BE3 "kthread-pid"));
+	frontend_keys("8", "9");
+	frontend_to("3");
+	assert_true(fake.counted);
+	assert_int_equal(fake.devid, 51714);
+	answer(CALL_CONNECT, 0, "");
+	events();
+	assert_string_equal(xf_get(BE3 "state"), "4");
+	assert_int_equal(atol(xf_get(BE3 "kthread-pid")), getpid());
+	statistics_end();
+	assert_int_equal(rmdir(directory), 0);
+	assert_int_equal(rmdir(root), 0);
+}
+
+static void a_vbd_is_not_counted_for_xentop(void **state)
+{
+	(void)state;
+	served_device();
+	assert_false(fake.counted);
+	assert_false(xf_exists(BE "kthread-pid"));
 }
 
 static void a_frontend_in_another_domain_is_not_followed(void **state)
@@ -809,6 +885,10 @@ int main(void)
 		TEST(a_disk_with_another_script_is_left_alone),
 		TEST(a_script_whose_name_only_ends_like_ours_is_not_ours),
 		TEST(a_vbd3_is_served_too),
+		TEST(a_vbd3_stays_in_state_1_until_xentop_can_see_it),
+		TEST(a_vbd3_that_never_comes_to_the_bus_is_served_all_the_same),
+		TEST(xentop_is_told_where_a_vbd3_is_counted_once_it_is_connected),
+		TEST(a_vbd_is_not_counted_for_xentop),
 		TEST(a_frontend_in_another_domain_is_not_followed),
 		TEST(add_names_the_guest),
 		TEST(add_works_before_the_watch_arrived),

@@ -114,6 +114,17 @@ static void a_bound_device_is_unbound_by_its_name(void **state)
 	assert_string_equal(text, "vbd-3-51714");
 }
 
+static void a_vbd3_is_seen_when_it_is_on_the_bus(void **state)
+{
+	(void)state;
+	assert_true(takeover_vbd3_seen(3, 51714)); /* no bus: nothing to wait for */
+	file(BUS "/devices/vbd-3-51714/uevent", "");
+	assert_false(takeover_vbd3_seen(3, 51714));
+	file(BUS "/devices/vbd3-3-51714/uevent", "");
+	assert_true(takeover_vbd3_seen(3, 51714));
+	assert_false(takeover_vbd3_seen(3, 51715));
+}
+
 static void a_device_of_another_driver_is_left_alone(void **state)
 {
 	char why[256] = "", path[256];
@@ -202,6 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_bound_device_is_unbound_by_its_name),
 		TEST(a_device_of_another_driver_is_left_alone),
+		TEST(a_vbd3_is_seen_when_it_is_on_the_bus),
 		TEST(an_unbind_that_fails_is_told_in_words),
 		TEST(without_the_bus_nothing_can_come),
 		TEST(loaded_blacklisted_and_autoload_are_told_apart),

@@ -12,6 +12,7 @@
 #   on N COMMAND...              anything there
 #   guest_attach N DOMID [RES [OPTIONS...]]   libxl's attach, then a guest with these options
 #   ATTACH_OPTIONS=              of the disk: --readonly, --cdrom
+#   DISK_KIND=vbd3               its kind, as libxl calls it (default vbd)
 #   guest DOMID COMMAND...       a command to it ("write 1000"); prints its JSON; fails if that says ok:false
 #   guest DOMID status | guest_value KEY   one value of that JSON; writing DOMID N: has it done N operations?
 #   guest_detach DOMID, guest_destroy DOMID
@@ -156,7 +157,7 @@ disks_of() { # DOMID: the keys of its disks
 attach() { # N KEY [RES]: libxl's part alone
 	echo "$1 ${3:-r0} ${GUEST_MODEL:-$T/model.${3:-r0}}" >"$T/guest.$2"
 	on "$1" "$SIM/blkfront-sim" attach --domid "$(domid_of "$2")" --devid "$(devid_of "$2")" --resource "${3:-r0}" \
-		--name "${GUEST_NAME:-vm-${3:-r0}}" ${GUEST_UUID:+--uuid "$GUEST_UUID"} ${ATTACH_OPTIONS-}
+		--name "${GUEST_NAME:-vm-${3:-r0}}" ${GUEST_UUID:+--uuid "$GUEST_UUID"} --kind "${DISK_KIND:-vbd}" ${ATTACH_OPTIONS-}
 }
 
 guest_start() { # KEY OPTIONS...
@@ -185,7 +186,8 @@ guest_write() { # KEY COUNT
 }
 
 guest_detach() { # KEY
-	on "$(host_of "$1")" "$SIM/blkfront-sim" detach --domid "$(domid_of "$1")" --devid "$(devid_of "$1")"
+	on "$(host_of "$1")" "$SIM/blkfront-sim" detach --domid "$(domid_of "$1")" --devid "$(devid_of "$1")" \
+		--kind "${DISK_KIND:-vbd}"
 }
 
 guest_destroy() { # DOMID
