@@ -18,7 +18,7 @@ struct publication {
 	const struct features *features;
 	const char *marker;
 	bool geometry;		/* with sectors, sector-size … (state 4); they are not known before */
-	const char *statistics; /* for xentop (statistics.h), with state 4; NULL: none */
+	const char *statistics; /* for xentop (statistics.h), with the geometry; NULL: none */
 	bool read_only, cdrom;
 	bool no_discard;	/* the guest's configuration says so */
 	int state;		/* 0: do not touch */

@@ -286,7 +286,6 @@ static void clear_error(struct vbd *v)
 static int write_features(struct vbd *v)
 {
 	struct resource *r = vbd_resource(v);
-	bool geometry = v->published == XENBUS_CONNECTED;
 	struct features features;
 
 	publish_default_features(&features);
@@ -296,8 +295,8 @@ static int write_features(struct vbd *v)
 		       &(struct publication){.features = &features,
 					     .marker = v->marker,
 					     .state = v->published,
-					     .geometry = geometry,
-					     .statistics = geometry && v->kind == VBD_KIND_VBD3 ? statistics_name() : NULL,
+					     .geometry = v->published == XENBUS_CONNECTED,
+					     .statistics = v->kind == VBD_KIND_VBD3 ? statistics_name() : NULL,
 					     .read_only = v->script_mode == 'r',
 					     .cdrom = v->cdrom,
 					     .no_discard = v->no_discard});
