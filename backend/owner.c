@@ -584,6 +584,7 @@ static uint64_t next_deadline(const struct resource *r)
 	if (r->ring_work && queues_attached(r))
 		return now(r);
 	deadline = earliest(deadline, r->command_deadline_ms);
+	deadline = earliest(deadline, queues_deadline(r));
 	if (r->transport)
 		deadline = earliest(deadline, transport_deadline(r->transport));
 	if (r->stopping)
@@ -598,6 +599,8 @@ static void tick(struct resource *r)
 		storage_try_open(r);
 	owner_claim_waited(r);
 	command_waited(r);
+	if (now(r) >= queues_deadline(r))
+		r->ring_work = true;
 	if (r->core && now(r) >= replicate_deadline(r->core))
 		replicate_tick(r->core, now(r));
 	if (r->transport && now(r) >= transport_deadline(r->transport))

@@ -239,6 +239,16 @@ static bool serve_all(struct resource *r)
 	return consumed && queues_attached(r);
 }
 
+uint64_t queues_deadline(const struct resource *r)
+{
+	uint64_t deadline = UINT64_MAX;
+
+	for (unsigned int i = 0; i < r->rings.count && queues_attached(r); i++)
+		if (ring_deadline(r->queue[i].ring) < deadline)
+			deadline = ring_deadline(r->queue[i].ring);
+	return deadline;
+}
+
 /* Bounded: a guest that keeps its rings full gets its next passes after everybody else's events. */
 void queues_serve(struct resource *r)
 {

@@ -236,6 +236,7 @@ int queues_open_tables(struct resource *r); /* those of r->rings */
 void owner_close_inflight(struct resource *r);
 void queues_forget_tables(struct resource *r, unsigned int from); /* queue on */
 void queues_serve(struct resource *r);
+uint64_t queues_deadline(const struct resource *r); /* when to do so though nothing happens */
 void queues_grow(struct resource *r, uint64_t sectors); /* the disk has become larger */
 void queues_offer_secure(struct resource *r);
 unsigned int queues_left(const struct resource *r);

@@ -36,6 +36,8 @@
  *  8. Requests that an earlier daemon left are submitted in the order of the ring, before anything is consumed. So of
  *     two that overlap the later one is executed last, as if they had been consumed just now.
  *  9. A barrier is the last one of a round.
+ *  10. A guest that only notifies (H8) is heard every RING_DEAF_MS: the port stays masked meanwhile, and a request that comes is consumed
+ *     when they are over [unmask_in_time].
  *
  * A bad request gets an error, indices that cannot be cost the guest its ring (ops->broken): no more (P4).
  *
@@ -62,6 +64,8 @@
 
 #define RING_SLOTS_MAX REQUESTS_MAX
 #define RING_LOG_PAUSE_MS 1000u
+#define RING_EMPTY_EVENTS 64u	/* so many in a row, which a frontend that works does not come near */
+#define RING_DEAF_MS 5u
 
 struct guest_request {
 	struct request req;		/* first: what the owner sees */
@@ -89,6 +93,8 @@ struct ring {
 	bool silent;			/* something is not answered, since its guest is stale */
 	bool held, told;		/* told: of the present hold, that something lies beyond the mark */
 	RING_IDX mark;
+	unsigned int empty_events;	/* in a row, that brought no request */
+	uint64_t deaf_until_ms;		/* 0: events are heard */
 	uint64_t logged_ms;		/* when a bad request was logged last */
 	unsigned int not_logged;	/* bad requests since */
 	struct ring_counters counters;
@@ -150,13 +156,18 @@ static void entry_free(struct ring *ring, uint16_t tag)
 	inflight_set_state(&ring->inflight->entry[tag], INFLIGHT_FREE);
 }
 
-static void log_bad(struct ring *ring, const char *why)
+static uint64_t clock_ms(void)
 {
 	struct timespec now;
-	uint64_t now_ms;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void log_bad(struct ring *ring, const char *why)
+{
+	uint64_t now_ms = clock_ms();
+
 	if (ring->logged_ms && now_ms - ring->logged_ms < RING_LOG_PAUSE_MS) {
 		ring->not_logged++;
 		return;
@@ -370,6 +381,26 @@ static void unmask(struct ring *ring)
 	if (xenevtchn_unmask(ring->evtchn, (evtchn_port_t)ring->port))
 		log_error(NULL, "domain %u: cannot unmask port %d: %s", ring->params.domid, ring->port,
 			  strerror(errno));
+}
+
+static void unmask_in_time(struct ring *ring, bool empty)
+{
+	/* Also without an event: it may be on its way, and its request was found when another queue's came. */
+	if (!empty)
+		ring->empty_events = 0;
+	if (!ring->masked)
+		return;
+	if (empty && !ring->deaf_until_ms && ++ring->empty_events > RING_EMPTY_EVENTS)
+		ring->deaf_until_ms = clock_ms() + RING_DEAF_MS;
+	if (empty && clock_ms() < ring->deaf_until_ms)
+		return;
+	ring->deaf_until_ms = 0;
+	unmask(ring);
+}
+
+uint64_t ring_deadline(const struct ring *ring)
+{
+	return ring->deaf_until_ms ? ring->deaf_until_ms : UINT64_MAX;
 }
 
 /* The phases of a round. */
@@ -691,7 +722,7 @@ static bool run_new(struct ring *ring, unsigned int most, unsigned int *consumed
 			break;
 		RING_FINAL_CHECK_FOR_REQUESTS(&ring->back, more);
 		if (!more)
-			unmask(ring);
+			unmask_in_time(ring, !*consumed);
 	} while (more && *consumed < most);
 	return true;
 }

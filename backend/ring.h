@@ -115,6 +115,9 @@ bool ring_quiet(const struct ring *ring);
 /* Consumed and not yet published as answered; for a detached ring it counts the orphans. */
 unsigned int ring_in_flight(const struct ring *ring);
 
+/* When the ring has to be run again though nothing happens (CLOCK_MONOTONIC, ms); UINT64_MAX: never. */
+uint64_t ring_deadline(const struct ring *ring);
+
 /* The next request found no room for its data when the ring was run last. */
 bool ring_short(const struct ring *ring);
 

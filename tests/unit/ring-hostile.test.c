@@ -451,6 +451,55 @@ static void a_spurious_wake_up_neither_blocks_nor_consumes(void **state)
 	assert_false(event_waits());
 }
 
+/* H8 */
+static void storm(unsigned int kicks)
+{
+	for (unsigned int i = 0; i < kicks; i++) {
+		guest_kick();
+		ring_event(fake.ring);
+		ring_run(fake.ring);
+	}
+}
+
+static void a_storm_of_events_is_heard_now_and_then(void **state)
+{
+	unsigned int heard;
+
+	(void)state;
+	fake_start(0, 0, 1);
+	storm(1000);
+	heard = fake.unmasked;
+	assert_true(heard >= 64 && heard < 500);
+	assert_true(ring_deadline(fake.ring) != UINT64_MAX);
+	guest_put(BLKIF_OP_READ, 0, 1, 1);
+	guest_push();
+	assert_true(ring_run(fake.ring));	/* what is asked meanwhile is found when the ring is run */
+	assert_true(ring_deadline(fake.ring) == UINT64_MAX);
+	assert_int_equal(fake.unmasked, heard + 1);
+	ring_complete(fake.ring, fake.got[0], 0);
+	ring_push(fake.ring);
+	storm(1000);
+	heard = fake.unmasked;
+	while (ring_deadline(fake.ring) != UINT64_MAX)	/* a bound of milliseconds */
+		assert_false(ring_run(fake.ring));
+	assert_int_equal(fake.unmasked, heard + 1);
+}
+
+static void a_guest_that_asks_for_something_is_heard_at_once(void **state)
+{
+	(void)state;
+	fake_start(0, 0, 1);
+	for (unsigned int i = 0; i < 300; i++) {
+		guest_put(BLKIF_OP_READ, 0, 1, 1);
+		guest_push();
+		assert_true(ring_run(fake.ring));	/* another queue's event was first */
+		storm(1);
+		assert_int_equal(fake.unmasked, i + 1);
+		ring_complete(fake.ring, fake.got[fake.got_count - 1], 0);
+		ring_push(fake.ring);
+	}
+}
+
 static void kicks_are_not_heard_while_the_ring_may_not_be_consumed(void **state)
 {
 	(void)state;
@@ -602,6 +651,8 @@ static int all_tests(const char *name)
 		T(a_slot_that_changes_while_it_is_read_does_no_harm),
 		T(what_was_copied_is_what_is_used),
 		T(a_spurious_wake_up_neither_blocks_nor_consumes),
+		T(a_storm_of_events_is_heard_now_and_then),
+		T(a_guest_that_asks_for_something_is_heard_at_once),
 		T(kicks_are_not_heard_while_the_ring_may_not_be_consumed),
 		T(a_failed_attach_leaves_nothing_behind),
 		T(requests_in_flight_at_detach_only_give_their_buffers_back),
