@@ -272,15 +272,22 @@ static void write_error(struct vbd *v, const char *reason)
 	store_write(v->devices->store, path, text);
 }
 
+/* With the domain's directory, when nothing else is in it: numbers of domains only grow. */
 static void clear_error(struct vbd *v)
 {
-	char path[STORE_PATH];
+	char path[STORE_PATH], **names;
+	unsigned int n = 0;
 
 	if (!*v->error || !v->devices->store)
 		return;
 	*v->error = 0;
 	error_path(v, path, sizeof(path), "");
 	store_write(v->devices->store, path, NULL);
+	*strrchr(path, '/') = '\0';
+	names = store_list(v->devices->store, path, &n);
+	if (names && !n)
+		store_write(v->devices->store, path, NULL);
+	free(names);
 }
 
 static int write_features(struct vbd *v)

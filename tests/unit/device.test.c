@@ -743,6 +743,7 @@ static void a_ring_that_cannot_be_attached_is_tried_again(void **state)
 	answer(CALL_CONNECT, 0, "");
 	assert_string_equal(xf_get(BE "state"), "4");
 	assert_false(xf_exists(ERROR_NODE));
+	assert_false(xf_exists("error/backend/vbd/3"));	/* nor anything else of this domain */
 	assert_string_equal(status().why, "");
 }
 
