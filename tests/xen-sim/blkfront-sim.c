@@ -35,6 +35,7 @@ static const char usage_text[] =
 "  destroy --domid D         kill the guest, remove its devices by force, then the domain\n"
 "  domain  --domid D create|suspend|resume|rename NAME\n"
 "                            suspend: Xen then reports SHUTDOWN_suspend for it\n"
+"  holdings                  pages that are mapped, ports and event channel handles of domain 0; all watches\n"
 "  wait    PATH STATE MILLISECONDS\n"
 "                            until a xenstore node has this value (-1: is gone)\n"
 "\n"
@@ -65,11 +66,14 @@ static const char usage_text[] =
 "                            writes), depth N (so many at once, of --depth),\n"
 "                            barrier N (one of N writes is one), discard N (likewise, up to 10 MiB long),\n"
 "                            secure 0|1 (its discards are, where that is offered),\n"
+"                            rate N (requests a second, 0: as many as go),\n"
 "                            queues N (from the next connection on)\n"
 "  raw-discard SECTOR:SECTORS:FLAG\n"
 "                            whatever it is; the answer has its status, which is 0, -1 or -2 (not supported)\n"
 "  close, connect, reconnect through the states of the frontend\n"
+"  measure N                 latencies of the next N requests of a load that runs\n"
 "  hostile NAME|list         what a hostile guest does\n"
+"  attack NAME               the same again and again, until the next command, which is stop\n"
 "  script FILE               commands from a file, one a line, until one is not ok\n"
 "  quit, die                 orderly; or like a guest that crashes\n"
 "SIGTERM: stop, verify, print the answer on stdout, quit (exit status 0 if all was well).\n";
@@ -94,6 +98,9 @@ struct guest {
 	int listener;
 	int waiting;			/* the client that waits for the job's end, or -1 */
 	char command[COMMAND_MAX];	/* that it gave */
+	int measuring;			/* the client that waits for `measured` latencies, or -1 */
+	uint64_t measured;
+	char *attacked;			/* what the last attack came to, until stop has told it */
 	bool quit, verify_and_quit;
 	int exit_status;
 };
@@ -151,12 +158,20 @@ static void job_start(struct guest *g, int client, const char *cmd, enum job_kin
 	g->waiting = client;
 }
 
+static void measure_end(struct guest *g, const char *what)
+{
+	answer_and_free(g->measuring, load_json(&g->load, what));
+	g->measuring = -1;
+}
+
 static void job_end(struct guest *g)
 {
 	char *json = load_json(&g->load, g->command);
 
 	g->exit_status |= !load_ok(&g->load);
 	g->load.job = JOB_NONE;
+	if (g->measuring >= 0)
+		measure_end(g, "stopped");
 	if (g->verify_and_quit && !strcmp(g->command, "verify")) {
 		puts(json);
 		g->quit = true;
@@ -192,6 +207,8 @@ static int command_set(struct guest *g, const char *key, const char *value)
 		l->discard_every = (unsigned)atoi(value);
 	} else if (!strcmp(key, "secure")) {
 		l->secure = atoi(value);
+	} else if (!strcmp(key, "rate")) {
+		l->every_ns = atoi(value) > 0 ? 1000000000 / atoi(value) : 0;
 	} else if (!strcmp(key, "queues") && (unsigned)atoi(value) - 1 < FE_QUEUES_MAX) {
 		g->fe.cfg.queues = (unsigned)atoi(value);
 	} else {
@@ -282,6 +299,13 @@ static bool run_any_time(struct guest *g, int client, const char *verb, const ch
 	} else if (!strcmp(verb, "resume")) {
 		g->fe.suspended = false;
 		answer_and_free(client, simple_answer(verb, 0));
+	} else if (!strcmp(verb, "measure") && g->load.job && g->measuring < 0) {
+		load_measure(&g->load);
+		g->measured = strtoull(arg, NULL, 10);
+		g->measuring = client;
+	} else if (!strcmp(verb, "stop") && g->attacked) {
+		answer_and_free(client, g->attacked);
+		g->attacked = NULL;
 	} else if (!strcmp(verb, "stop") && g->load.job) {
 		if (g->waiting >= 0)
 			answer_and_free(g->waiting, simple_answer("stopped by another client", -ECANCELED));
@@ -321,7 +345,12 @@ static void run_idle(struct guest *g, int client, const char *verb, const char *
 		answer_and_free(client, raw_discard(g, arg));
 		return;
 	} else if (!strcmp(verb, "hostile")) {
-		answer_and_free(client, hostile_run(&g->load, fmt("%s%s%s", arg, *arg2 ? " " : "", arg2)));
+		answer_and_free(client, hostile_run(&g->load, fmt("%s%s%s", arg, *arg2 ? " " : "", arg2), -1));
+		return;
+	} else if (!strcmp(verb, "attack")) {
+		answer_and_free(client, simple_answer(verb, 0));
+		free(g->attacked);
+		g->attacked = hostile_run(&g->load, fmt("%s%s%s", arg, *arg2 ? " " : "", arg2), g->listener);
 		return;
 	} else if (!strcmp(verb, "quit")) {
 		rc = g->fe.connected ? fe_close(&g->fe, g->opt->timeout_ms) : 0;
@@ -384,7 +413,9 @@ static void guest_loop(struct guest *g)
 			job_start(g, -1, "verify", JOB_VERIFY, 1);
 			continue;
 		}
-		if (!g->quit && fe_wait(&g->fe, g->listener, 200))
+		if (g->measuring >= 0 && g->load.res.lat.count >= g->measured)
+			measure_end(g, "measure");
+		if (!g->quit && fe_wait(&g->fe, g->listener, load_pause_ms(&g->load, 200)))
 			client_accept(g);
 	}
 }
@@ -430,7 +461,7 @@ static void go_on(struct guest *g, struct move *m)
 
 static int guest_main(struct options *o)
 {
-	struct guest g = { .opt = o, .waiting = -1 };
+	struct guest g = { .opt = o, .waiting = -1, .measuring = -1 };
 	struct sigaction sa = { .sa_handler = on_sigterm };
 	int ready = detach_from_parent(o->background);
 	struct move move;
@@ -580,6 +611,22 @@ static int domain_main(const struct options *o, struct xs_handle *xs, const char
 	return rc < 0;
 }
 
+/* oxenstored's own words for the watches: one a line. */
+static int print_holdings(struct xs_handle *xs)
+{
+	char *watches = xs_control_command(xs, "watches", NULL, 0);
+	unsigned mapped, ports, handles;
+
+	if (!watches) {
+		perror("blkfront-sim: xenstored does not tell its watches");
+		return 1;
+	}
+	sim_holdings(0, &mapped, &ports, &handles);
+	printf("mapped pages %u\nports %u\nevent channel handles %u\n%s\n", mapped, ports, handles, watches);
+	free(watches);
+	return 0;
+}
+
 static int toolstack_main(const char *verb, const struct options *o, int argc, char **argv)
 {
 	struct xs_handle *xs = xs_open(0);
@@ -596,6 +643,8 @@ static int toolstack_main(const char *verb, const struct options *o, int argc, c
 		return domain_destroy(xs, o->disk.domid);
 	if (!strcmp(verb, "domain") && argc > o->rest)
 		return domain_main(o, xs, argv[o->rest], argc > o->rest + 1 ? argv[o->rest + 1] : NULL);
+	if (!strcmp(verb, "holdings"))
+		return print_holdings(xs);
 	if (!strcmp(verb, "wait") && argc == o->rest + 3)
 		return wait_for_state(argv[o->rest], atoi(argv[o->rest + 1]), atoi(argv[o->rest + 2])) < 0;
 	fputs(usage_text, stderr);

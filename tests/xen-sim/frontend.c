@@ -558,7 +558,7 @@ void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t
 
 void fe_raw_put(struct frontend *fe, const struct blkif_request *slot)
 {
-	put_slot(fe, &fe->q[0], slot);
+	put_slot(fe, &fe->q[fe->raw_queue % fe->queues], slot);
 }
 
 void fe_notify(struct frontend *fe)

@@ -100,6 +100,7 @@ struct frontend {
 	uint64_t next_id;
 
 	bool raw;			/* unknown ids are kept here instead of being violations */
+	unsigned raw_queue;		/* where raw requests go */
 	struct raw_response raw_rsp[RAW_MAX];
 	unsigned raw_count;
 
@@ -127,7 +128,6 @@ void fe_request_put(struct frontend *fe, struct request *r, uint8_t op, uint64_t
 uint8_t *fe_slot(struct frontend *fe, const struct fe_queue *q, RING_IDX index);
 size_t fe_in_slot(const struct frontend *fe, size_t offset);
 uint8_t *fe_request_data(struct frontend *fe, struct request *r);
-/* Raw requests go to the first queue. */
 void fe_raw_put(struct frontend *fe, const struct blkif_request *slot);
 void fe_push(struct frontend *fe);
 void fe_notify(struct frontend *fe);

@@ -8,6 +8,7 @@
  * the ring itself.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct attack {
 	struct load *l;
 	struct frontend *fe;
 	const char *variant;
+	int listener;			/* -1, or it goes on until somebody wants to connect to this */
 	unsigned cases, failed;
 	char message[256];
 	uint64_t next_id;
@@ -47,6 +49,19 @@ static void verdict(struct attack *a, bool good, const char *f, ...)
 		va_end(ap);
 		fprintf(stderr, "blkfront-sim: hostile: %s\n", a->message);
 	}
+}
+
+static bool told_to_stop(const struct attack *a)
+{
+	struct pollfd p = { .fd = a->listener, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* Of something that lasts: until the time is up or, in an attack that goes on, until that is over. */
+static bool lasts(const struct attack *a, int64_t end)
+{
+	return a->listener >= 0 ? !told_to_stop(a) : now_ns() < end;
 }
 
 static uint64_t scratch(const struct attack *a)
@@ -145,11 +160,22 @@ static void req_prod_jumps(struct attack *a)
 	__atomic_store_n(&s->req_prod, was, __ATOMIC_SEQ_CST);
 	fe_notify(a->fe);
 	a->ring_lost = true;
+	if (strcmp(a->variant, "stay"))
+		return;
+	/* It does not close, and goes on knocking at the ports that it had. */
+	fe_wait_backend(a->fe, 1u << 5 | 1u << 6, ANSWER_MS);
+	for (int64_t end = now_ns() + 100000000; lasts(a, end);) {
+		fe_notify(a->fe);
+		fe_wait(a->fe, -1, 1);
+	}
 }
 
 struct flipper {
 	volatile uint8_t *at;
 	size_t len;
+	size_t where[4];		/* these bytes alone, if there are any */
+	unsigned places;
+	uint8_t bits;			/* these alone, 0: all */
 	volatile bool stop;
 };
 
@@ -159,8 +185,11 @@ static void *flip(void *arg)
 	uint64_t x = 88172645463325252ull;
 
 	while (!f->stop) {
+		size_t at;
+
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		f->at[x % f->len] ^= (uint8_t)(1u << (x >> 32) % 8);
+		at = f->places ? f->where[x % f->places] : x % f->len;
+		f->at[at] ^= (uint8_t)(1u << (x >> 32) % 8 & (f->bits ? f->bits : 0xff));
 	}
 	return NULL;
 }
@@ -169,14 +198,12 @@ static void *flip(void *arg)
  * While these bytes change all the time, the request must be answered once, as the n - 1 before it; what it then does is not
  * foreseen.
  */
-static void one_while_flipping(struct attack *a, struct blkif_request q, size_t from, size_t len, unsigned n)
+static void slot_while_flipping(struct attack *a, const void *slot, struct flipper f, unsigned n)
 {
-	struct flipper f = { .len = len };
 	unsigned seen = a->fe->raw_count;
 	pthread_t t;
 
-	f.at = (volatile uint8_t *)fe_slot(a->fe, &a->fe->q[0], a->fe->q[0].ring.req_prod_pvt) + fe_in_slot(a->fe, from);
-	fe_raw_put(a->fe, &q);
+	fe_raw_put(a->fe, slot);
 	pthread_create(&t, NULL, flip, &f);
 	fe_push(a->fe);
 	verdict(a, wait_answers(a, seen, n, ANSWER_MS), "a slot that changes: no answer (backend state %d)",
@@ -185,13 +212,55 @@ static void one_while_flipping(struct attack *a, struct blkif_request q, size_t 
 	pthread_join(t, NULL);
 }
 
+/* What the next raw request is put into; from: where in it, as in struct blkif_request. */
+static volatile uint8_t *next_slot(struct attack *a, size_t from)
+{
+	return (volatile uint8_t *)fe_slot(a->fe, &a->fe->q[0], a->fe->q[0].ring.req_prod_pvt) + fe_in_slot(a->fe, from);
+}
+
+static void one_while_flipping(struct attack *a, struct blkif_request q, size_t from, size_t len, unsigned n)
+{
+	struct flipper f = { .at = next_slot(a, from), .len = len };
+
+	slot_while_flipping(a, &q, f, n);
+}
+
+/* Its numbers change in their last byte, so that it stays in the area that is ours; its flags altogether. */
+static void discard_while_flipping(struct attack *a)
+{
+	struct blkif_request_discard d = { .operation = BLKIF_OP_DISCARD, .id = RAW_ID | a->next_id++ << 16,
+					   .sector_number = scratch(a), .nr_sectors = 8 };
+	struct flipper f = { .at = next_slot(a, 0), .places = 3 };
+	struct blkif_request slot = { 0 };
+
+	memcpy(&slot, &d, sizeof(d));
+	f.where[0] = offsetof(struct blkif_request_discard, flag);
+	f.where[1] = fe_in_slot(a->fe, offsetof(struct blkif_request_discard, sector_number));
+	f.where[2] = fe_in_slot(a->fe, offsetof(struct blkif_request_discard, nr_sectors));
+	slot_while_flipping(a, &slot, f, 1);
+}
+
+/* Operation, inner operation and number of segments; or the page that has the segments. */
+static void indirect_while_flipping(struct attack *a, bool page)
+{
+	struct blkif_request_indirect q = good_indirect(a, BLKIF_OP_READ);
+	struct flipper f = { .at = next_slot(a, 0), .len = 4 };
+	struct blkif_request slot = { 0 };
+
+	memcpy(&slot, &q, sizeof(q));
+	if (page)
+		f = (struct flipper){ .at = sim_page(a->fe->guest, a->fe->req[0].first_page + 15),
+				      .len = 12 * sizeof(struct blkif_request_segment) };
+	slot_while_flipping(a, &slot, f, 1);
+}
+
 /*
  * H2: the slot changes while it is read. Bytes 16 on are not in the answer's place; operation and count are
  * bytes 0 and 1.
  */
 static void slot_flipping(struct attack *a)
 {
-	for (int i = 0; i < 200 && a->fe->connected; i++) {
+	for (int i = 0; i < 100 && a->fe->connected && !told_to_stop(a); i++) {
 		/* Reads only: a flipped sector number would hit what the load knows. */
 		struct blkif_request q = good_request(a, BLKIF_OP_READ);
 
@@ -200,13 +269,15 @@ static void slot_flipping(struct attack *a)
 			one_while_flipping(a, q, 1, 1, 1);
 		else
 			one_while_flipping(a, q, 16, 8 + 11 * sizeof(struct blkif_request_segment), 1);
+		indirect_while_flipping(a, i % 2);
+		if (a->fe->discard)
+			discard_while_flipping(a);
 	}
 }
 
 /* H3: what is left in a slot after its answer is the guest's own bytes or zero. */
-static void answer_padding(struct attack *a)
+static void answer_padding_of(struct attack *a, struct blkif_request q, int status, const char *what)
 {
-	struct blkif_request q = good_request(a, BLKIF_OP_READ);
 	uint8_t *slot = fe_slot(a->fe, &a->fe->q[0], a->fe->q[0].ring.req_prod_pvt), mine[sizeof(q)];
 	size_t size = fe_in_slot(a->fe, sizeof(q)), response = size == sizeof(q) ? 16 : 12;
 	bool good = true;
@@ -216,7 +287,7 @@ static void answer_padding(struct attack *a)
 	fe_raw_put(a->fe, &q);
 	memcpy(mine, slot, size);		/* as it lies there */
 	a->fe->q[0].ring.req_prod_pvt--;
-	one_request(a, q, BLKIF_RSP_OKAY, "a good read");
+	one_request(a, q, status, what);
 	for (unsigned i = 9; i < size; i++) {
 		if (i == 10 || i == 11) /* the status */
 			continue;
@@ -224,7 +295,28 @@ static void answer_padding(struct attack *a)
 	}
 	for (size_t i = response; i < size; i++)
 		good = good && slot[i] == mine[i];
-	verdict(a, good, "the slot of an answer holds bytes that are neither the guest's nor zero");
+	verdict(a, good, "the slot of an answer to %s holds bytes that are neither the guest's nor zero", what);
+}
+
+static void answer_padding(struct attack *a)
+{
+	struct blkif_request_indirect in = good_indirect(a, BLKIF_OP_READ);
+	struct blkif_request q = good_request(a, BLKIF_OP_READ), indirect = { 0 };
+
+	memcpy(&indirect, &in, sizeof(in));
+	answer_padding_of(a, q, BLKIF_RSP_OKAY, "a good read");
+	answer_padding_of(a, indirect, BLKIF_RSP_OKAY, "a good indirect read");
+	q.nr_segments = 12;
+	answer_padding_of(a, q, BLKIF_RSP_ERROR, "a bad read");
+	q = good_request(a, BLKIF_OP_WRITE_BARRIER);
+	answer_padding_of(a, q, BLKIF_RSP_OKAY, "a barrier");
+	q = good_request(a, BLKIF_OP_FLUSH_DISKCACHE);
+	q.nr_segments = 0;
+	answer_padding_of(a, q, BLKIF_RSP_OKAY, "a flush");
+	q = good_request(a, BLKIF_OP_DISCARD);
+	memset(q.seg, 0, sizeof(q.seg));
+	q.nr_segments = 0;
+	answer_padding_of(a, q, BLKIF_RSP_ERROR, "a discard of nothing");
 }
 
 /* H4: numbers of segments. */
@@ -290,23 +382,30 @@ static void sector_bounds(struct attack *a)
 
 		q.sector_number++;
 		one_request(a, q, BLKIF_RSP_ERROR, "misaligned sector");
-		q = good_request(a, BLKIF_OP_WRITE);
-		q.seg[0].last_sect = 0;
-		one_request(a, q, BLKIF_RSP_ERROR, "part of a block");
+		for (int op = BLKIF_OP_READ; op <= BLKIF_OP_WRITE; op++) {
+			q = good_request(a, (uint8_t)op);
+			q.seg[0].last_sect = 0;
+			one_request(a, q, BLKIF_RSP_ERROR, "part of a block");
+			q = good_request(a, (uint8_t)op);
+			q.seg[0].first_sect = 4;
+			one_request(a, q, BLKIF_RSP_ERROR, "half a block");
+		}
 	}
 }
 
-/* H7: many requests under way with the same id. */
+/* H7: many requests under way with the same id, in all queues. */
 static void same_ids(struct attack *a)
 {
 	unsigned seen = a->fe->raw_count, good = 0;
 
-	for (int i = 0; i < 16; i++) {
-		struct blkif_request q = good_request(a, BLKIF_OP_READ);
+	for (unsigned i = 0; i < 16; i++) {
+		struct blkif_request q = good_request(a, i / 4 % 2 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
 
 		q.id = RAW_ID | 7u << 16;
+		a->fe->raw_queue = i;
 		fe_raw_put(a->fe, &q);
 	}
+	a->fe->raw_queue = 0;
 	fe_push(a->fe);
 	wait_answers(a, seen, 16, ANSWER_MS);
 	for (unsigned i = seen; i < a->fe->raw_count; i++)
@@ -315,15 +414,19 @@ static void same_ids(struct attack *a)
 	verdict(a, good == 16, "16 requests with one id: %u good answers", good);
 }
 
-/* H8: notifications without requests, as fast as they go, for a second. */
+/* H8: notifications without requests, as fast as they go, for a second; for all queues, or for one of them. */
 static void event_storm(struct attack *a)
 {
+	bool one = !strcmp(a->variant, "one");
 	int64_t end = now_ns() + 1000000000;
 	unsigned n = 0;
 
-	while (now_ns() < end) {
-		fe_notify(a->fe);
-		if (++n % 1024 == 0)
+	while (++n % 64 || lasts(a, end)) {
+		if (one)
+			sim_evtchn_send(&a->fe->ev, (uint32_t)a->fe->q[a->fe->queues - 1].port);
+		else
+			fe_notify(a->fe);
+		if (n % 1024 == 0)
 			fe_wait(a->fe, -1, 0);
 	}
 	verdict(a, a->fe->connected, "an event storm ended in backend state %d", a->fe->be_state);
@@ -335,12 +438,23 @@ static void xenstore_storm(struct attack *a)
 {
 	int64_t end = now_ns() + 20 * INT64_C(1000000000);
 
-	for (unsigned i = 0; i < 20000 && now_ns() < end; i++) {
+	for (unsigned i = 0; (a->listener >= 0 || i < 20000) && lasts(a, end); i++) {
 		fe_write_int(a->fe, i & 1 ? "state" : "feature-persistent", i & 1 ? 4 : 0);
 		if (i % 64 == 0)
 			fe_wait(a->fe, -1, 0);
 	}
 	verdict(a, a->fe->connected, "a xenstore storm ended in backend state %d", a->fe->be_state);
+}
+
+/* The key of the last queue. */
+static const char *queue_key(struct attack *a, const char *name)
+{
+	static char key[64];
+
+	if (a->fe->queues == 1)
+		return name;
+	snprintf(key, sizeof(key), "queue-%u/%s", a->fe->queues - 1, name);
+	return key;
 }
 
 /* H10: the frontend's state jumps about, and its ring changes while it is connected. */
@@ -349,10 +463,12 @@ static void state_toggling(struct attack *a)
 	static const int states[] = { 1, 3, 4, 5, 6, 2, 0, 7, 8, 42, -1 };
 	uint64_t x = (uint64_t)now_ns() | 1;
 
-	for (unsigned i = 0; i < 400; i++) {
+	for (unsigned i = 0; i < 400 && !told_to_stop(a); i++) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 		if (x % 5 == 0)
-			fe_write_int(a->fe, "ring-ref", a->ref[x >> 8 & 7]);
+			fe_write_int(a->fe, queue_key(a, "ring-ref"), a->ref[x >> 8 & 7]);
+		if (x % 7 == 0 && a->fe->queues > 1)
+			fe_write_int(a->fe, "multi-queue-num-queues", x >> 40 & 7);
 		fe_set_state(a->fe, states[(x >> 16) % (x % 4 ? 5 : 11)]);
 		if (x % 3 == 0)
 			fe_wait(a->fe, -1, (int)(x >> 24 & 3));
@@ -420,6 +536,52 @@ static void barriers(struct attack *a)
 	}
 }
 
+/* A single bad grant in a request of many, at every place of those in the slot, and where a batch of the kernel's (16) begins and ends. */
+static void bad_at_each_place(struct attack *a)
+{
+	static const unsigned at[] = { 0, 11, 15, 16, 17, 31, 32, 128, 254, 255 };
+	struct blkif_request_segment *seg = sim_page(a->fe->guest, a->fe->req[0].first_page + 15);
+
+	for (unsigned i = 0; i < 2 * 11; i++) {
+		struct blkif_request q = good_request(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
+
+		q.nr_segments = 11;
+		q.seg[i / 2].gref = UINT32_MAX;
+		one_request(a, q, BLKIF_RSP_ERROR, "a bad grant at one place");
+	}
+	for (unsigned i = 0; i < 2 * sizeof(at) / sizeof(at[0]); i++) {
+		struct blkif_request_indirect q = good_indirect(a, i & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
+
+		q.nr_segments = 256;
+		seg[at[i / 2]].gref = UINT32_MAX;
+		one_indirect(a, q, BLKIF_RSP_ERROR, "a bad grant at one place of 256");
+	}
+}
+
+/* Of requests that are copied together only those fail that have a bad grant, each at another place. */
+static void bad_among_good(struct attack *a)
+{
+	unsigned seen = a->fe->raw_count, right = 0;
+
+	for (unsigned i = 0; i < 22; i++) {
+		struct blkif_request q = good_request(a, i & 2 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
+
+		q.nr_segments = 11;
+		if (i & 1)
+			q.seg[i / 2].gref = UINT32_MAX;
+		q.id = RAW_ID | (uint64_t)i << 16;
+		fe_raw_put(a->fe, &q);
+	}
+	fe_push(a->fe);
+	wait_answers(a, seen, 22, ANSWER_MS);
+	for (unsigned i = seen; i < a->fe->raw_count; i++) {
+		const struct raw_response *r = &a->fe->raw_rsp[i % RAW_MAX];
+
+		right += r->status == (r->id >> 16 & 1 ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+	}
+	verdict(a, right == 22, "22 requests, half of them with a bad grant: %u right answers", right);
+}
+
 /* H13: grants that are wrong, of somebody else, for reading only, revoked. */
 static void bad_grants(struct attack *a)
 {
@@ -438,6 +600,8 @@ static void bad_grants(struct attack *a)
 		q.seg[i & 2 ? 10 : 0].gref = bad[i / 4];
 		one_request(a, q, BLKIF_RSP_ERROR, "a grant that may not be used");
 	}
+	bad_at_each_place(a);
+	bad_among_good(a);
 	q = good_request(a, BLKIF_OP_READ);
 	q.seg[0].gref = readonly;
 	one_request(a, q, BLKIF_RSP_ERROR, "a read into a read-only grant");
@@ -462,7 +626,17 @@ static int start_again(struct attack *a)
 	return rc < 0 ? rc : 0;
 }
 
-/* One value in place of a good one: the backend must not connect, and a good start afterwards must work. */
+static void copy_node(struct frontend *fe, const char *from, const char *to)
+{
+	char *path = fmt("%s/%s", fe->fe_path, from), *value = node_read(fe->xs, path);
+
+	if (value)
+		fe_write(fe, to, value);
+	free(value);
+	free(path);
+}
+
+/* One value in place of a good one ("=KEY": what that key has): the backend must not connect, and a good start afterwards must work. */
 static void one_bad_node(struct attack *a, const char *key, const char *value)
 {
 	struct frontend *fe = a->fe;
@@ -475,12 +649,14 @@ static void one_bad_node(struct attack *a, const char *key, const char *value)
 	if (rc < 0)
 		return;
 	fe_publish(fe);
-	if (value)
-		fe_write(fe, key, value);
+	if (value && *value == '=')
+		copy_node(fe, value + 1, key);
+	else if (value)
+		verdict(a, fe_write(fe, key, value), "cannot write %s: %s", key, strerror(errno));
 	else
 		fe_remove(fe, key);
 	fe_set_state(fe, 3);
-	rc = fe_wait_backend(fe, 1u << 4 | 1u << 5 | 1u << 6, 150);	/* it may also stay at 2 */
+	rc = fe_wait_backend(fe, 1u << 4 | 1u << 5 | 1u << 6, 150);	/* at 2 it stays where the ring cannot be attached */
 	verdict(a, rc != 4, "backend connected with %s=\"%.20s\"", key, value ? value : "(missing)");
 	fe->connected = false;
 }
@@ -489,27 +665,44 @@ static void bad_nodes(struct attack *a, const char *key, const char *const *valu
 {
 	bool old = a->fe->cfg.old_keys;
 
-	a->fe->cfg.old_keys = !strcmp(key, "ring-ref") || old;
-	for (; *values; values++)
+	a->fe->cfg.old_keys = strstr(key, "ring-ref") || old;
+	for (; *values && !told_to_stop(a); values++)
 		one_bad_node(a, key, *values);
 	a->fe->cfg.old_keys = old;
 	a->ring_lost = true;
+}
+
+/* A ring of 16 pages of which one cannot be mapped. */
+static void bad_ring_pages(struct attack *a)
+{
+	static const char *const pages[] = { "ring-ref0", "ring-ref1", "ring-ref8", "ring-ref15" };
+	unsigned order = a->fe->cfg.ring_order;
+
+	a->fe->cfg.ring_order = 4;
+	for (unsigned i = 0; i < 4 && !told_to_stop(a); i++)
+		one_bad_node(a, queue_key(a, pages[i]), "60000");
+	a->fe->cfg.ring_order = order;
 }
 
 /* H16: nodes that are missing or nonsense. */
 static void bad_node_values(struct attack *a)
 {
 	static const char *const refs[] = { "",	  "-1", "4294967296", "4294967295", "0", "0x10",
-					    " 9", "9 ", "abc",	      "1e3",	    NULL };
+					    " 9", "9 ", "abc",	      "1e3",	    "\xd9\xa9", NULL };
 	static const char *const ports[] = { "",     "-1",	   "0",	  "4294967296", "4294967295",
 					     "1023", "2147483648", "0x1", "x",		NULL };
 	static const char *const protocols[] = { "", "x86_65-abi", "native", "x86_64-abi ", "x86_32", NULL };
 
-	bad_nodes(a, "ring-ref", refs);
-	bad_nodes(a, "event-channel", ports);
+	static char digits[2000]; /* oxenstored takes 2048 */
+
+	memset(digits, '1', sizeof(digits) - 1);
+	bad_nodes(a, queue_key(a, "ring-ref"), refs);
+	bad_nodes(a, queue_key(a, "event-channel"), ports);
 	bad_nodes(a, "protocol", protocols);
-	one_bad_node(a, "ring-ref", NULL);
-	one_bad_node(a, "event-channel", NULL);
+	one_bad_node(a, queue_key(a, "ring-ref"), NULL);
+	one_bad_node(a, queue_key(a, "event-channel"), NULL);
+	one_bad_node(a, queue_key(a, "event-channel"), digits);
+	bad_ring_pages(a);
 }
 
 /* H17: sizes of the ring. */
@@ -527,17 +720,17 @@ static void bad_queues(struct attack *a)
 	static const char *const numbers[] = { "0", "5", "-1", "65535", "65536", "4294967298", "x", "", NULL };
 	struct frontend *fe = a->fe;
 	unsigned queues = fe->cfg.queues;
-	char *text;
 
 	bad_nodes(a, "multi-queue-num-queues", numbers);
+	fe->cfg.queues = 1;
 	one_bad_node(a, "multi-queue-num-queues", "2"); /* and no queue-0 */
 	fe->cfg.queues = 4;
 	one_bad_node(a, "queue-3/event-channel", NULL);
 	one_bad_node(a, "queue-2/ring-ref", NULL);
 	one_bad_node(a, "queue-1/ring-ref", "0");
-	text = fmt("%u", fe->q[1].ring_ref[0]); /* the grants that are made next are the same again */
-	one_bad_node(a, "queue-0/ring-ref", text);
-	free(text);
+	one_bad_node(a, "queue-0/ring-ref", "=queue-1/ring-ref");
+	one_bad_node(a, "queue-3/ring-ref", "=queue-0/ring-ref");
+	one_bad_node(a, "queue-2/event-channel", "=queue-0/event-channel");
 	fe->cfg.queues = queues;
 }
 
@@ -592,6 +785,11 @@ static void bad_discards(struct attack *a)
 	one_discard(a, UINT64_MAX - 7, 16, 0, BLKIF_RSP_ERROR, "a discard from before the beginning");
 	if (!a->fe->discard)
 		return;
+	if (a->fe->sector_size > 512) {
+		one_discard(a, scratch(a) + 1, 8, 0, BLKIF_RSP_ERROR, "a discard that begins in a block");
+		one_discard(a, scratch(a), 9, 0, BLKIF_RSP_ERROR, "a discard that ends in a block");
+	}
+	one_discard(a, scratch(a), LOAD_SCRATCH, 0, BLKIF_RSP_OKAY, "a large discard");
 	one_discard(a, end - 8, 8, 0, BLKIF_RSP_OKAY, "a discard up to the end");
 	one_discard(a, scratch(a), 8, BLKIF_DISCARD_SECURE, BLKIF_RSP_OKAY, "a secure discard, offered or not");
 	one_discard(a, scratch(a), 8, 0xff, BLKIF_RSP_OKAY, "a discard with unknown flags");
@@ -611,6 +809,141 @@ static void unknown_operations(struct attack *a)
 	}
 }
 
+/* H25: all rings full, and nobody takes the answers out; they fit. */
+static void unread_answers(struct attack *a)
+{
+	struct frontend *fe = a->fe;
+	unsigned seen = fe->raw_count, n = 0, there;
+	int64_t end = now_ns() + ANSWER_MS * INT64_C(1000000);
+
+	fe->suspended = true;
+	for (unsigned i = 0; i < fe->queues; i++)
+		for (fe->raw_queue = i; !RING_FULL(&fe->q[i].ring); n++) {
+			struct blkif_request q = good_request(a, BLKIF_OP_READ);
+
+			q.nr_segments = 11;
+			fe_raw_put(fe, &q);
+		}
+	fe->raw_queue = 0;
+	fe_push(fe);
+	do {
+		fe_wait(fe, -1, 1);
+		fe_notify(fe);
+		there = 0;
+		for (unsigned i = 0; i < fe->queues; i++)
+			there += __atomic_load_n(&fe->q[i].ring.sring->rsp_prod, __ATOMIC_ACQUIRE) - fe->q[i].ring.rsp_cons;
+	} while (there < n && now_ns() < end);
+	for (unsigned i = 0; i < 1000; i++)
+		fe_notify(fe);
+	fe->suspended = false;
+	fe_handle_responses(fe);
+	verdict(a, there == n && fe->raw_count - seen == n, "%u requests whose answers nobody took: %u answers", n, fe->raw_count - seen);
+}
+
+/* H29: requests that were in the ring, and a notification that went nowhere, before the backend had the port. */
+static void requests_before_the_port(struct attack *a)
+{
+	struct frontend *fe = a->fe;
+	int rc = start_again(a);
+	unsigned seen;
+
+	if (rc == 0)
+		rc = fe_make_ring(fe);
+	verdict(a, rc == 0, "no new start: %s", strerror(-rc));
+	if (rc < 0)
+		return;
+	fe->connected = true;
+	seen = fe->raw_count;
+	for (unsigned i = 0; i < 4 * fe->queues; i++) {
+		struct blkif_request q = good_request(a, BLKIF_OP_READ);
+
+		fe->raw_queue = i;
+		fe_raw_put(fe, &q);
+	}
+	fe->raw_queue = 0;
+	fe_push(fe);
+	fe_publish(fe);
+	fe_set_state(fe, 3);
+	rc = fe_wait_backend(fe, 1u << 4, ANSWER_MS);
+	fe->connected = true;		/* a backend at 3 looks like one that closes */
+	verdict(a, rc == 4 && wait_answers(a, seen, 4 * fe->queues, ANSWER_MS), "requests from before the port was there: %u answers",
+		fe->raw_count - seen);
+	fe_set_state(fe, 4);
+}
+
+/* H31: what the guest says about when it wants to be notified changes all the time; it looks at the ring by itself. */
+static void unsteady_rsp_event(struct attack *a)
+{
+	struct frontend *fe = a->fe;
+	struct flipper f = { .at = (volatile uint8_t *)&fe->q[0].ring.sring->rsp_event, .len = sizeof(RING_IDX) };
+	unsigned seen = fe->raw_count, n = 0;
+	int64_t end = now_ns() + ANSWER_MS * INT64_C(1000000);
+	pthread_t t;
+
+	pthread_create(&t, NULL, flip, &f);
+	while (n < 400 && fe->connected && now_ns() < end) {
+		for (; n < 400 && n - (fe->raw_count - seen) < 8; n++) {
+			struct blkif_request q = good_request(a, BLKIF_OP_READ);
+
+			fe_raw_put(fe, &q);
+		}
+		fe_push(fe);
+		fe_wait(fe, -1, 0);
+		fe_handle_responses(fe);
+	}
+	f.stop = true;
+	pthread_join(t, NULL);
+	while (fe->raw_count - seen < n && fe->connected && now_ns() < end) {
+		fe_wait(fe, -1, 1);
+		fe_handle_responses(fe);
+	}
+	fe_handle_responses(fe);	/* and says when it wants to hear of the next one */
+	verdict(a, n == 400 && fe->raw_count - seen == n, "%u requests with rsp_event anywhere: %u answers", n, fe->raw_count - seen);
+}
+
+/* A disk that may only be read: every way to change it, one of them an operation that changes while it is looked at. */
+static void changes_where_only_reading_is_allowed(struct attack *a)
+{
+	struct blkif_request q = good_request(a, BLKIF_OP_WRITE);
+
+	one_request(a, q, BLKIF_RSP_ERROR, "a write");
+	one_indirect(a, good_indirect(a, BLKIF_OP_WRITE), BLKIF_RSP_ERROR, "an indirect write");
+	q = good_request(a, BLKIF_OP_WRITE_BARRIER);
+	one_request(a, q, BLKIF_RSP_ERROR, "a barrier with data");
+	q = good_request(a, BLKIF_OP_FLUSH_DISKCACHE);
+	one_request(a, q, BLKIF_RSP_ERROR, "a flush with data");
+	one_discard(a, scratch(a), 8, 0, BLKIF_RSP_ERROR, "a discard");
+	one_discard(a, scratch(a), 8, BLKIF_DISCARD_SECURE, BLKIF_RSP_ERROR, "a secure discard");
+	for (int i = 0; i < 100 && a->fe->connected; i++) {
+		struct flipper f = { .at = next_slot(a, 0), .len = 1, .bits = 1 };
+
+		q = good_request(a, BLKIF_OP_READ);
+		q.nr_segments = 11;
+		slot_while_flipping(a, &q, f, 1);
+	}
+}
+
+/* What lies behind the end of a disk that becomes larger under the attack: not there, and from some moment on there. */
+static void sectors_behind_the_end(struct attack *a)
+{
+	int64_t end = now_ns() + 1000000000;
+	uint64_t behind = a->fe->sectors;
+	bool there = false, steady = true;
+
+	while (a->fe->connected && lasts(a, end)) {
+		struct blkif_request q = good_request(a, BLKIF_OP_READ);
+		unsigned seen = a->fe->raw_count;
+		bool good;
+
+		q.sector_number = behind;
+		one_request(a, q, ANY_STATUS, "a read behind the end");
+		good = a->fe->raw_rsp[seen % RAW_MAX].status == BLKIF_RSP_OKAY;
+		steady = steady && (good || !there);
+		there = there || good;
+	}
+	verdict(a, there && steady, "what is behind the end %s", there ? "was there, and was not any more" : "was never there");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct attack *a);
@@ -623,8 +956,12 @@ static const struct {
 	{ "H11", data_in_flight },  { "H13", bad_grants },
 	{ "H16", bad_node_values }, { "H17", bad_ring_orders },
 	{ "H18", bad_queues },	    { "H19", bad_indirect },    { "H21", barriers },
-	{ "H22", bad_discards },
+	{ "H22", bad_discards },    { "H25", unread_answers },
+	{ "H29", requests_before_the_port },
+	{ "H31", unsteady_rsp_event },
 	{ "ops", unknown_operations },
+	{ "readonly", changes_where_only_reading_is_allowed },
+	{ "grow", sectors_behind_the_end },
 };
 
 static char *list(void)
@@ -637,13 +974,19 @@ static char *list(void)
 		free(s);
 		s = t;
 	}
-	return fmt("{\"ok\":true,\"attacks\":[%s],\"variants_of_H1\":[\"over\",\"back\",\"max\"]}", s);
+	return fmt("{\"ok\":true,\"attacks\":[%s],\"variants_of_H1\":[\"over\",\"back\",\"max\",\"stay\"]}", s);
 }
 
+/* Their numbers have little in common with those of ring pages: where numbers change in flight (H2), a read into a ring would be the
+ * guest's own fault. */
 static void give_pages(struct attack *a)
 {
+	uint32_t *next_ref = &a->fe->guest->gnttab->next_ref, next = *next_ref;
+
+	*next_ref = 0x7fc0;
 	for (unsigned i = 0; i < 16; i++)
 		a->ref[i] = (uint32_t)sim_grant_give(a->fe->guest, 0, a->fe->req[0].first_page + i, false);
+	*next_ref = next;
 }
 
 static void end_pages(struct attack *a)
@@ -664,10 +1007,13 @@ static void expect_ring_lost(struct attack *a)
 	else
 		rc = 0;
 	verdict(a, rc >= 0, "the backend kept a hostile ring (state %d)", fe->be_state);
-	fe->connected = false;
-	rc = start_again(a);
-	if (rc == 0)
-		rc = fe_connect(fe, ANSWER_MS);
+	/* After states written in a storm an answer to one of them may be taken for that to the new start: it starts once more. */
+	for (int tries = 2; tries && (rc || tries == 2); tries--) {
+		fe->connected = false;
+		rc = start_again(a);
+		if (rc == 0)
+			rc = fe_connect(fe, ANSWER_MS);
+	}
 	verdict(a, rc == 0, "no new connection after the attack: %s (backend state %d)", strerror(-rc),
 		fe->be_state);
 }
@@ -678,7 +1024,7 @@ static void expect_service(struct attack *a)
 	struct load *l = a->l;
 	int64_t end = now_ns() + 10ll * 1000000000;
 
-	load_start(l, JOB_MIXED, 64);
+	load_start(l, a->fe->info & VDISK_READONLY ? JOB_READ : JOB_MIXED, 64);
 	while (load_issue(l) && now_ns() < end)
 		fe_wait(a->fe, -1, 100);
 	verdict(a, load_ok(l) && l->res.reads + l->res.writes >= 64, "ordinary load after the attack: %s",
@@ -686,18 +1032,21 @@ static void expect_service(struct attack *a)
 	l->job = JOB_NONE;
 }
 
-static char *run(struct load *l, unsigned which, const char *name, const char *variant)
+static char *run(struct load *l, unsigned which, const char *name, const char *variant, int listener)
 {
-	struct attack a = { .l = l, .fe = l->fe, .variant = variant };
+	struct attack a = { .l = l, .fe = l->fe, .variant = variant, .listener = listener };
 	char *out;
 
 	if (!l->fe->connected)
 		return fmt("{\"ok\":false,\"hostile\":\"%s\",\"message\":\"not connected\"}", name);
 	give_pages(&a);
 	l->fe->raw = true;
-	attacks[which].run(&a);
-	if (a.ring_lost)
-		expect_ring_lost(&a);
+	do {
+		a.ring_lost = false;
+		attacks[which].run(&a);
+		if (a.ring_lost)
+			expect_ring_lost(&a);
+	} while (listener >= 0 && !a.failed && !told_to_stop(&a));
 	l->fe->raw = false;
 	end_pages(&a);
 	expect_service(&a);
@@ -712,7 +1061,7 @@ static char *run(struct load *l, unsigned which, const char *name, const char *v
 	return out;
 }
 
-char *hostile_run(struct load *l, const char *name)
+char *hostile_run(struct load *l, const char *name, int listener)
 {
 	char word[32] = "", variant[32] = "";
 
@@ -721,7 +1070,7 @@ char *hostile_run(struct load *l, const char *name)
 		return list();
 	for (unsigned i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
 		if (!strcmp(attacks[i].name, word))
-			return run(l, i, name, variant);
+			return run(l, i, name, variant, listener);
 	return fmt("{\"ok\":false,\"hostile\":\"%s\",\"message\":\"no such attack; see hostile list\"}",
 		   name);
 }

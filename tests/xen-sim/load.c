@@ -165,7 +165,7 @@ int load_follow(struct load *l, const char *model_path)
 void load_start(struct load *l, enum job_kind job, uint64_t ops)
 {
 	memset(&l->res, 0, sizeof(l->res));
-	l->res.started_ns = now_ns();
+	l->res.started_ns = l->due_ns = now_ns();
 	l->res.cpu_ns = cpu_now_ns();
 	l->issued = 0;
 	l->message[0] = '\0';
@@ -312,15 +312,41 @@ void load_reissue(struct load *l, const struct request *old)
 	r->issued_ns = old->issued_ns;
 }
 
+#define EARLY_NS 1000000 /* poll() waits for whole milliseconds */
+
+static bool due(const struct load *l)
+{
+	return !l->every_ns || now_ns() + EARLY_NS > l->due_ns;
+}
+
+int load_pause_ms(const struct load *l, int most)
+{
+	int64_t left = (l->due_ns - now_ns()) / 1000000;
+
+	if (!l->job || !l->left || !l->every_ns || left > most)
+		return most;
+	return left < 0 ? 0 : (int)left;
+}
+
+void load_measure(struct load *l)
+{
+	memset(&l->res.lat, 0, sizeof(l->res.lat));
+}
+
 bool load_issue(struct load *l)
 {
 	struct request *r;
 	bool any = false;
 
-	while (l->job && l->left && !l->fe->suspended && (r = fe_request_get(l->fe))) {
+	while (l->job && l->left && !l->fe->suspended && due(l) && (r = fe_request_get(l->fe))) {
 		if (l->fe->in_flight == 0 && !l->paused)
 			l->progress_ns = now_ns();
 		issue_one(l, r);
+		if (l->every_ns) {
+			if (l->due_ns < r->issued_ns)
+				r->issued_ns = l->due_ns;
+			l->due_ns += l->every_ns;
+		}
 		if (l->left != FOREVER)
 			l->left--;
 		any = true;

@@ -37,12 +37,14 @@ struct load {
 	bool secure;			/* the discards are, where that is offered */
 	unsigned discard_every;		/* instead of a write, where discards are offered; 0: never */
 	bool sequential;
+	int64_t every_ns; /* a request each; 0: as soon as the ring has room. One that is late counts from when it was due */
 	bool paused; /* from a suspension to the first answer after it, which ends one gap */
 	uint64_t random, next;		/* next: of a sequential pass */
 
 	enum job_kind job;
 	uint64_t left;			/* operations still to issue */
 	uint64_t issued;
+	int64_t due_ns; /* when the next request is, of a load with a pace */
 	int64_t progress_ns; /* last completion, or when the first request of a busy time was issued */
 	struct results res;
 	char message[256];		/* the first mismatch or error in words */
@@ -52,7 +54,9 @@ int load_init(struct load *l, struct frontend *fe, const char *model_path, uint6
 int load_follow(struct load *l, const char *model_path); /* the disk may have become larger: all of it is used */
 void load_start(struct load *l, enum job_kind job, uint64_t ops);
 void load_stop(struct load *l);		/* issue no more; what is under way still completes */
-bool load_issue(struct load *l);	/* what fits on the ring; false: the job is over */
+bool load_issue(struct load *l);	/* what is due and fits on the ring; false: the job is over */
+int load_pause_ms(const struct load *l, int most); /* until the next one is due */
+void load_measure(struct load *l);	/* latencies count from now on */
 bool load_ok(const struct load *l);
 /* On a new ring: a request again that had no answer on an earlier one; `old` is not of this frontend. */
 void load_reissue(struct load *l, const struct request *old);

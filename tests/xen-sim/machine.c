@@ -836,12 +836,29 @@ int sim_evtchn_unbind(struct sim_evtchn *ev, uint32_t port)
 	return p ? 0 : -ENOTCONN;
 }
 
+/* Of a port that is masked and pending already: whoever unmasks it sees what was done before this. Without the lock, as in Xen: a guest that
+ * sends all the time keeps nobody else from sending. */
+static bool pending_anyway(struct sim *s, struct sim_evtchn *ev, uint32_t port)
+{
+	const struct sim_port *p, *remote;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	if (port == 0 || port >= SIM_PORTS)
+		return false;
+	p = &s->port[port];
+	remote = &s->port[p->remote_port < SIM_PORTS ? p->remote_port : 0];
+	return p->state == SIM_INTERDOMAIN && p->handle == ev->handle && remote->state == SIM_INTERDOMAIN && remote->remote_port == port &&
+	       *(const volatile bool *)&remote->masked && *(const volatile bool *)&remote->pending;
+}
+
 /* A send on a port whose other end is gone is dropped without an error, as Xen does. */
 int sim_evtchn_send(struct sim_evtchn *ev, uint32_t port)
 {
 	struct sim *s = sim_machine();
 	struct sim_port *p;
 
+	if (pending_anyway(s, ev, port))
+		return 0;
 	lock(&s->lock);
 	p = port_of_locked(s, ev, port);
 	if (p && p->state == SIM_INTERDOMAIN)
@@ -875,6 +892,24 @@ void sim_virq_raise(uint32_t virq)
 	for (uint32_t i = 1; i < SIM_PORTS; i++)
 		if (s->port[i].state == SIM_VIRQ && s->port[i].remote_port == virq)
 			raise_locked(s, i);
+	unlock(&s->lock);
+}
+
+void sim_holdings(uint16_t domid, unsigned *mapped, unsigned *ports, unsigned *handles)
+{
+	struct sim *s = sim_machine();
+
+	*mapped = *ports = *handles = 0;
+	if (!s)
+		return;
+	lock(&s->lock);
+	reap_handles_locked(s);
+	for (uint32_t i = 0; i < s->pins_high; i++)
+		*mapped += s->pin[i].owner && s->pin[i].map && s->pin[i].ref != SIM_NO_REF && owner_alive(s->pin[i].owner - 1);
+	for (uint32_t i = 1; i < SIM_PORTS; i++)
+		*ports += s->port[i].state != SIM_FREE && s->port[i].domid == domid;
+	for (uint32_t i = 0; i < SIM_HANDLES; i++)
+		*handles += s->handle[i].used && s->handle[i].domid == domid;
 	unlock(&s->lock);
 }
 

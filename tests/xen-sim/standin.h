@@ -131,6 +131,8 @@ int sim_domain_destroy(uint16_t domid);
 int sim_domain_shutdown(uint16_t domid, uint32_t shutdown);
 bool sim_domain_get(uint16_t domid, struct sim_domain *copy);
 unsigned sim_domain_pins(uint16_t domid);	/* of living processes: what would make the domain a zombie */
+/* What living processes of a domain have: pages of others that they map, ports, handles. */
+void sim_holdings(uint16_t domid, unsigned *mapped, unsigned *ports, unsigned *handles);
 int sim_domain_kill_processes(
 	uint16_t domid); /* SIGKILL to all that have event channels of it: number of them */
 

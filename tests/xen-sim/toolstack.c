@@ -449,6 +449,7 @@ int domain_create(struct xs_handle *xs, const struct disk *d)
 int domain_destroy(struct xs_handle *xs, unsigned domid)
 {
 	char *dir = fmt("/libxl/%u/device/vbd", domid), *path = fmt("/local/domain/%u", domid), *node, *vm;
+	char *libxl = fmt("/libxl/%u", domid);
 	unsigned n = 0, pins;
 	char **l = xs_directory(xs, XBT_NULL, dir, &n);
 	int rc = 0;
@@ -476,6 +477,7 @@ int domain_destroy(struct xs_handle *xs, unsigned domid)
 		xs_rm(xs, XBT_NULL, vm);
 	free(vm);
 	xs_rm(xs, XBT_NULL, path);
+	xs_rm(xs, XBT_NULL, libxl);
 	pins = sim_domain_pins((uint16_t)domid);
 	if (pins) {
 		fprintf(stderr, "xen: domain %u stays a zombie: %u of its pages are mapped\n", domid, pins);
@@ -484,6 +486,7 @@ int domain_destroy(struct xs_handle *xs, unsigned domid)
 	sim_domain_destroy((uint16_t)domid);
 	xs_release_domain(xs, domid);
 	free(node);
+	free(libxl);
 	free(dir);
 	free(path);
 	return rc;
