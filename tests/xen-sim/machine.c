@@ -549,6 +549,7 @@ static void deliver_locked(struct sim *s, uint32_t port)
 	s->delivering = port;
 	p->pending = false;
 	p->masked = true;
+	p->delivered++;
 	write_fifo(s, port);
 	s->delivering = 0;
 }

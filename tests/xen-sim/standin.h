@@ -52,6 +52,7 @@ struct sim_port {
 	uint16_t remote_domid;
 	uint32_t remote_port;		/* SIM_INTERDOMAIN; for SIM_VIRQ the number of the virq */
 	uint32_t handle;
+	uint32_t delivered;		/* how often */
 };
 
 struct sim_handle {
