@@ -176,8 +176,9 @@ anonymous_kib() { # N: memory of the daemon
 	sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$(daemon_pid "$1")/status"
 }
 
-# As it is now; after a first guest, which leaves the libraries' own memory and threads behind.
+# As it is now; after a first guest of r0, which leaves the libraries' own memory and threads behind, but no table of requests in /run.
 note_holdings() { # N
+	wait_for 5 on "$1" sh -c '! ls /run/drbdx/minor-0.inflight*'
 	holdings "$1" >"$T/holdings.$1"
 	anonymous_kib "$1" >"$T/anonymous.$1"
 }
