@@ -213,18 +213,17 @@ static void start(struct disk_op *o)
 
 	if (req->op == REQUEST_FLUSH || o->flushing)
 		loop_fdatasync(o->disk->loop, &o->op, o->disk->claim.fd);
+	else if (req->op == REQUEST_READ)
+		loop_read(o->disk->loop, &o->op, o->disk->claim.fd, req->data + o->done, left, offset);
+	else if (req->op == REQUEST_WRITE)
+		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, req->data + o->done, left, offset, RWF_DSYNC);
 	else if (o->erasing)
 		eraser_erase(o->disk->eraser, &o->erasure, &o->op, offset, left);
 	else if (o->zeroing)
 		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, request_zeroes, left < sizeof(request_zeroes) ? left : sizeof(request_zeroes), offset,
 			   RWF_DSYNC);
-	else if (req->op == REQUEST_DISCARD)
-		loop_fallocate(o->disk->loop, &o->op, o->disk->claim.fd, HOLE, offset, left);
-	else if (req->op == REQUEST_READ)
-		loop_read(o->disk->loop, &o->op, o->disk->claim.fd, req->data + o->done, left, offset);
 	else
-		loop_write(o->disk->loop, &o->op, o->disk->claim.fd, req->data + o->done, left, offset,
-			   RWF_DSYNC);
+		loop_fallocate(o->disk->loop, &o->op, o->disk->claim.fd, HOLE, offset, left);
 }
 
 void disk_submit(struct disk *disk, struct request *req)
@@ -239,9 +238,12 @@ void disk_submit(struct disk *disk, struct request *req)
 	req->disk_op = o;
 	o->done = 0;
 	o->flushing = req->op == REQUEST_WRITE && req->preflush;
-	o->zeroing = req->op == REQUEST_DISCARD && (!disk->discard_unit || disk->no_holes);
-	o->erasing = req->op == REQUEST_DISCARD && req->secure && disk->eraser;
-	req->erase_rc = -EOPNOTSUPP;
+	o->zeroing = o->erasing = false;
+	if (req->op == REQUEST_DISCARD) {
+		o->zeroing = !disk->discard_unit || disk->no_holes;
+		o->erasing = req->secure && disk->eraser;
+		req->erase_rc = -EOPNOTSUPP;
+	}
 	start(o);
 }
 
@@ -284,9 +286,15 @@ static void finish(struct disk_op *o, int rc)
 	o->disk->done(o->disk->ctx, req, rc);
 }
 
-/* Of a discard that punches a hole. */
-static void hole_result(struct disk_op *o, int result)
+/* Of a discard that erases, or punches a hole. */
+static void discard_result(struct disk_op *o, int result)
 {
+	if (o->erasing) {
+		o->erasing = false;
+		o->req->erase_rc = result;
+		start(o);
+		return;
+	}
 	if (o->flushing) {
 		finish(o, result < 0 ? result : 0);
 		return;
@@ -312,14 +320,8 @@ static void on_result(struct loop_op *op, int result)
 		start(o);
 		return;
 	}
-	if (o->erasing) {
-		o->erasing = false;
-		o->req->erase_rc = result;
-		start(o);
-		return;
-	}
-	if (o->req->op == REQUEST_DISCARD && !o->zeroing) {
-		hole_result(o, result);
+	if (o->req->op == REQUEST_DISCARD && (o->erasing || !o->zeroing)) {
+		discard_result(o, result);
 		return;
 	}
 	if (result < 0) {

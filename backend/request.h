@@ -101,16 +101,15 @@ struct request {
 	enum request_op op;
 	/* a write before which everything completed so far must be flushed (FLUSH or a barrier that carries data) */
 	bool preflush;
-	/* a discard after which neither disk has anything left of what was there, or which ends with an error */
-	bool secure;
-	/* a guest's: an earlier daemon had it, and may have begun it */
-	bool again;
 	/* a guest's: nothing else of its disk is executed at the same time (gate.h). The core need not know it. */
 	bool barrier;
 	/* index in the owner's table, unique among the requests in flight of that table */
 	uint16_t tag;
 	uint64_t sector;  /* first sector */
 	uint32_t sectors; /* 0 for a flush without data */
+	/* a discard after which neither disk has anything left of what was there, or which ends with an error */
+	bool secure;
+	bool again; /* such a guest's: an earlier daemon had it, and may have begun it */
 	/* sectors * 512 bytes, block aligned, in a registered pool; owned by the table's owner. Of a discard NULL */
 	uint8_t *data;
 
@@ -132,6 +131,7 @@ struct request {
 	uint32_t begun;		/* sectors that pieces were made of */
 	uint16_t pieces;	/* of them, under way */
 	int piece_rc;		/* the first that failed */
+	int erase_rc;		/* of a secure one, by disk.c when it is done: 0, or why what was there could not be erased, negative errno */
 	struct request *whole;	/* of a piece: the guest's */
 	uint32_t sent;		/* of a piece: sectors that a partner has which knows no DISCARD, and gets them as zeroes */
 
@@ -141,8 +141,6 @@ struct request {
 
 	/* disk.c's own. */
 	struct disk_op *disk_op;
-	/* of a secure discard, when it is done: 0, or why what was there could not be erased, negative errno */
-	int erase_rc;
 };
 
 /* Zeroes, as many as a request may have; only ever read (discard.c). */

@@ -605,8 +605,10 @@ static const struct request *prepare(struct guest_request *g)
 {
 	g->req.op = g->op.op;
 	g->req.preflush = g->op.preflush;
-	g->req.secure = g->op.secure;
-	g->req.again = g->left;
+	if (g->op.secure) {
+		g->req.secure = true;
+		g->req.again = g->left;
+	}
 	g->req.barrier = g->op.barrier && g->status == BLKIF_RSP_OKAY;
 	g->req.sector = g->op.sector;
 	g->req.sectors = g->op.sectors;
