@@ -44,9 +44,11 @@ ring_pages_mapped() { # PAGES
 	done
 	wait_for 20 connected r0
 	first_guest
-	for name in H2 H3 H5 H6 H21 H22; do
+	for name in H2 H5 H6 H21 H22; do
 		attack $((domid++)) "$name"
-		attack $((domid++)) "$name" --protocol x86_32-abi
+	done
+	for name in H6 H22; do
+		attack $((domid++)) "$name" --protocol x86_32-abi --queues 2
 	done
 	ctl 1 down r0
 	ctl 2 down r0
