@@ -392,7 +392,7 @@ static void unmask_in_time(struct ring *ring, bool empty)
 		return;
 	if (empty && !ring->deaf_until_ms && ++ring->empty_events > RING_EMPTY_EVENTS)
 		ring->deaf_until_ms = clock_ms() + RING_DEAF_MS;
-	if (empty && clock_ms() < ring->deaf_until_ms)
+	if (empty && ring->deaf_until_ms && clock_ms() < ring->deaf_until_ms)
 		return;
 	ring->deaf_until_ms = 0;
 	unmask(ring);
