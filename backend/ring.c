@@ -387,15 +387,22 @@ static void unmask_in_time(struct ring *ring, bool empty)
 {
 	/* Also without an event: it may be on its way, and its request was found when another queue's came. */
 	if (!empty)
-		ring->empty_events = 0;
+		ring->deaf_until_ms = ring->empty_events = 0;
 	if (!ring->masked)
 		return;
 	if (empty && !ring->deaf_until_ms && ++ring->empty_events > RING_EMPTY_EVENTS)
 		ring->deaf_until_ms = clock_ms() + RING_DEAF_MS;
-	if (empty && ring->deaf_until_ms && clock_ms() < ring->deaf_until_ms)
+	if (!ring->deaf_until_ms)
+		unmask(ring);
+}
+
+/* Also while nothing may be consumed: a deadline that is over is none. The next empty event is one too many again. */
+static void hear_again(struct ring *ring)
+{
+	if (!ring->deaf_until_ms || clock_ms() < ring->deaf_until_ms)
 		return;
 	ring->deaf_until_ms = 0;
-	unmask(ring);
+	ring->empty_events = RING_EMPTY_EVENTS - 1;
 }
 
 uint64_t ring_deadline(const struct ring *ring)
@@ -735,6 +742,7 @@ bool ring_run(struct ring *ring)
 	unsigned int consumed = 0;
 
 	assert(!ring->running);
+	hear_again(ring);
 	if (ring->broken)
 		return false;
 	ring_push(ring);	/* returns buffers that the next requests may be waiting for */

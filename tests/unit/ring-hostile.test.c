@@ -485,6 +485,21 @@ static void a_storm_of_events_is_heard_now_and_then(void **state)
 	assert_int_equal(fake.unmasked, heard + 1);
 }
 
+static void a_storm_before_a_request_that_may_not_be_consumed_keeps_nobody_busy(void **state)
+{
+	(void)state;
+	fake_start(0, 0, 1);
+	storm(1000);
+	fake.ready_left = 0;
+	guest_put(BLKIF_OP_READ, 0, 1, 1);
+	guest_push();
+	for (int i = 0; i < 100 && ring_deadline(fake.ring) != UINT64_MAX; i++) {
+		usleep(1000);
+		assert_false(ring_run(fake.ring));
+	}
+	assert_true(ring_deadline(fake.ring) == UINT64_MAX);
+}
+
 static void a_guest_that_asks_for_something_is_heard_at_once(void **state)
 {
 	(void)state;
@@ -652,6 +667,7 @@ static int all_tests(const char *name)
 		T(what_was_copied_is_what_is_used),
 		T(a_spurious_wake_up_neither_blocks_nor_consumes),
 		T(a_storm_of_events_is_heard_now_and_then),
+		T(a_storm_before_a_request_that_may_not_be_consumed_keeps_nobody_busy),
 		T(a_guest_that_asks_for_something_is_heard_at_once),
 		T(kicks_are_not_heard_while_the_ring_may_not_be_consumed),
 		T(a_failed_attach_leaves_nothing_behind),
