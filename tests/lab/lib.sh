@@ -263,3 +263,20 @@ assert_same_volumes() # NAME
 {
 	cmp "$(lab disk-image 1 "$1")" "$(lab disk-image 2 "$1")" || fail "$1 differs between the hosts"
 }
+
+# --- what drbdx is compared with ------------------------------------------------------------------------------------
+
+# DRBD 8.4 with the same configuration files (but for use-bmbv, which it has no longer), and ports of its own, so that drbdx may run beside it.
+start_drbd() # [VOLUME METADATA-VOLUME [SED-SCRIPT]]: what else is changed in the files
+{
+	local host volume=${1-my-domu-disk} metadata=${2-drbd-meta-data}
+	for host in 1 2; do
+		lab put "$host" "$top"/config/examples/drbdx.d/* /etc/drbd.d
+	done
+	on_both "modprobe drbd && sed -i '/use-bmbv/d; s,/my-domu-disk;,/$volume;,; s,/drbd-meta-data\[,/${metadata}[,; s/:77/:78/; ${3-}' /etc/drbd.d/* &&
+		blkdiscard -z -f /dev/vg0/$volume && blkdiscard -z -f /dev/vg0/$metadata &&
+		drbdadm create-md --force my-domu-disk && drbdadm up my-domu-disk"
+	wait_for 1 60 'drbdadm cstate my-domu-disk | grep -qx Connected'
+	on 1 'drbdadm new-current-uuid --clear-bitmap my-domu-disk'
+	wait_for 1 20 'drbdadm dstate my-domu-disk | grep -qx UpToDate/UpToDate'
+}
