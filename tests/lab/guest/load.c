@@ -2,10 +2,10 @@
 /*
  * Reads or writes a disk for a while, with so many requests in flight, and says how long they took.
  *
- *   load read|write [-s] [-f] [-b BYTES] [-d DEPTH] [-t MS] [-i SEED] DEVICE
+ *   load read|write [-s] [-f] [-b BYTES] [-d DEPTH] [-t MS] [-i SEED] [-l BYTES] DEVICE
  *
- * O_DIRECT, BYTES (default 4096) at a time, at random places, by SEED, or with -s one after the other from the beginning. After MS
- * milliseconds (default 1000; 0: once over the device) nothing is begun any more, and what is in flight is waited for. With -f a request is a write and the
+ * O_DIRECT, BYTES (default 4096) at a time, in the first BYTES of the device (-l; default: all of it), at random places, by SEED, or with -s one after the other. After MS
+ * milliseconds (default 1000; 0: once over all) nothing is begun any more, and what is in flight is waited for. With -f a request is a write and the
  * fdatasync after it, one at a time. Prints one line, or ends at the first error with status 1 and its words:
  *
  *   REQUESTS MICROSECONDS P50 P99 MAX
@@ -36,13 +36,14 @@ struct options {
 	unsigned int depth;
 	int64_t ms;
 	uint64_t seed;
+	uint64_t limit; /* bytes; 0: the device's */
 	const char *device;
 };
 
 struct load {
 	const struct options *o;
 	int fd;
-	uint64_t blocks;  /* of the device */
+	uint64_t blocks;  /* that are used */
 	uint64_t random;
 	uint64_t next;	  /* block, if sequential */
 	uint64_t begun, ended;
@@ -172,7 +173,7 @@ static bool parse(struct options *o, int argc, char **argv)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "sfb:d:t:i:")) != -1) {
+	while ((letter = getopt(argc, argv, "sfb:d:t:i:l:")) != -1) {
 		switch (letter) {
 		case 's': o->sequential = true; break;
 		case 'f': o->flush = true; break;
@@ -180,6 +181,7 @@ static bool parse(struct options *o, int argc, char **argv)
 		case 'd': o->depth = (unsigned int)strtoul(optarg, NULL, 0); break;
 		case 't': o->ms = strtoll(optarg, NULL, 0); break;
 		case 'i': o->seed = strtoull(optarg, NULL, 0); break;
+		case 'l': o->limit = strtoull(optarg, NULL, 0); break;
 		default: return false;
 		}
 	}
@@ -202,7 +204,7 @@ int main(int argc, char **argv)
 	l.fd = open(o.device, (o.write ? O_WRONLY : O_RDONLY) | O_DIRECT | O_CLOEXEC);
 	if (l.fd < 0)
 		fail(o.device, errno);
-	l.blocks = (uint64_t)lseek(l.fd, 0, SEEK_END) / o.block;
+	l.blocks = (o.limit ? o.limit : (uint64_t)lseek(l.fd, 0, SEEK_END)) / o.block;
 	buffers = aligned_alloc(4096, (o.block * o.depth + 4095) / 4096 * 4096);
 	l.latency = malloc(REQUESTS_MAX * sizeof(*l.latency));
 	if (!buffers || !l.latency || !l.blocks)
