@@ -26,7 +26,7 @@ wait_in_sync 120
 step "taken away under load"
 seen=$(last_ack 1 Domain-0)
 on 1 'xl block-detach 0 xvda'
-wait_for 1 20 '[ ! -e /dev/xvda ] && grep -q "^writer: acked" /tmp/writer.log'
+wait_for 1 60 '[ ! -e /dev/xvda ] && grep -q "^writer: acked" /tmp/writer.log'
 last=$(on 1 'sed -n "s/^writer: acked=\([0-9]*\) errors=1 .*/\1/p" /tmp/writer.log')
 [ "$last" -ge "$seen" ] || fail "acknowledged: $seen, then $last"
 wait_in_sync 20
