@@ -17,6 +17,7 @@
 #define RECORD_VERSION 3 /* the first that was released. A later one goes on reading it: docs/RESTART.md, section 8 */
 #define RECORD_QUEUES  4 /* of a guest with several queues, which a program that knows only one must not go on with */
 #define RECORD_SECURE  5 /* of a guest with any number, which was offered secure discards: nor one that would ignore their flag */
+#define RECORD_DOMAIN_0 6 /* of Domain 0 itself, which the others write as nobody */
 
 static void path_of(unsigned int minor, const char *suffix, char *out, size_t size)
 {
@@ -33,10 +34,17 @@ static bool scan_queues(FILE *f, struct attachment_record *a)
 /* What is behind the numbers that every version has. */
 static bool scan_rest(FILE *f, unsigned int version, struct attachment_record *a)
 {
-	a->secure = version == RECORD_SECURE;
+	unsigned int secure = version == RECORD_SECURE;
+
+	a->attached = a->domid || version == RECORD_DOMAIN_0;
 	if (version == RECORD_VERSION)
 		return true;
-	return (version == RECORD_QUEUES || version == RECORD_SECURE) && scan_queues(f, a) && (a->others || a->secure);
+	if (version < RECORD_QUEUES || version > RECORD_DOMAIN_0 || !scan_queues(f, a))
+		return false;
+	if (version == RECORD_DOMAIN_0 && (a->domid || fscanf(f, " secure %u", &secure) != 1 || secure > 1))
+		return false;
+	a->secure = secure;
+	return a->others || a->secure || version == RECORD_DOMAIN_0;
 }
 
 static int scan(FILE *f, struct attachment_record *a)
@@ -70,7 +78,7 @@ int attachment_look(unsigned int minor, struct attachment_record *out, char *why
 	if (f)
 		fclose(f);
 	if (rc == -EINVAL)
-		snprintf(why, why_size, "%s is not a record that this drbdxd knows (versions %d to %d)", path, RECORD_VERSION, RECORD_SECURE);
+		snprintf(why, why_size, "%s is not a record that this drbdxd knows (versions %d to %d)", path, RECORD_VERSION, RECORD_DOMAIN_0);
 	else if (rc)
 		snprintf(why, why_size, "%s: %s", path, strerror(-rc));
 	return rc;
@@ -86,8 +94,16 @@ int attachment_read(unsigned int minor, struct attachment_record *out)
 	return rc;
 }
 
+static unsigned int version_of(const struct attachment_record *a)
+{
+	if (a->attached && !a->domid)
+		return RECORD_DOMAIN_0;
+	return a->secure ? RECORD_SECURE : a->others ? RECORD_QUEUES : RECORD_VERSION;
+}
+
 static int print(const char *path, const struct attachment_record *a)
 {
+	unsigned int version = version_of(a);
 	FILE *f = fopen(path, "we");
 	bool ok;
 
@@ -96,11 +112,13 @@ static int print(const char *path, const struct attachment_record *a)
 	ok = fprintf(f,
 		     "version %u domid %" PRIu32 " served %" PRIu64 " reserved %" PRIx64
 		     " handed_over %d stale %d held %d mark %" PRIu32 " confirmed %" PRIu64 " known %d",
-		     a->secure ? RECORD_SECURE : a->others ? RECORD_QUEUES : RECORD_VERSION, a->domid, a->core.served, a->core.reserved, a->core.handed_over,
+		     version, a->domid, a->core.served, a->core.reserved, a->core.handed_over,
 		     a->core.stale, a->held, a->mark, a->core.confirmed, a->core.known) > 0;
-	if (a->others || a->secure)
+	if (version != RECORD_VERSION)
 		ok = ok && fprintf(f, " others %u marks %" PRIu32 " %" PRIu32 " %" PRIu32, a->others, a->more_marks[0], a->more_marks[1],
 				   a->more_marks[2]) > 0;
+	if (version == RECORD_DOMAIN_0)
+		ok = ok && fprintf(f, " secure %d", a->secure) > 0;
 	ok = ok && fputc('\n', f) != EOF;
 	if (fclose(f) || !ok)
 		return errno ? -errno : -EIO;
@@ -119,7 +137,7 @@ void attachment_write(unsigned int minor, const struct attachment_record *record
 		rc = -errno;
 	if (!rc)
 		return;
-	if (record->domid)
+	if (record->attached)
 		log_error(NULL,
 			  "%s cannot be written (%s): after the next start of drbdxd, domain %" PRIu32 " has to be started anew",
 			  path, strerror(-rc), record->domid);

@@ -16,7 +16,8 @@
 #define ATTACHMENT_PATTERN "/run/drbdx/minor-*.attachment"
 
 struct attachment_record {
-	uint32_t domid; /* 0: no guest is attached; of `core` only what attachment_of_host() keeps counts */
+	bool attached; /* a guest is, that of `domid`; if not, of `core` only what attachment_of_host() keeps counts */
+	uint32_t domid; /* 0: Domain 0 itself */
 	struct attachment core;
 	bool held; /* the ring is held: nothing beyond `mark` (free-running, as req_prod) may be consumed */
 	uint32_t mark;

@@ -327,9 +327,10 @@ static int poll_timeout(const struct control_thread *t)
 static void settle_leftovers(struct control_thread *t)
 {
 	struct resource *r;
+	uint32_t domid;
 
 	for (size_t i = 0; devices_known(t->devices) && daemon_each(t->daemon, i, &r); i++)
-		if (r && resource_left(r) && !devices_have(t->devices, resource_name(r), resource_left(r)))
+		if (r && resource_left(r, &domid) && !devices_have(t->devices, resource_name(r), domid))
 			resource_nobody_left(r);
 }
 

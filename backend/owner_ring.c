@@ -156,7 +156,7 @@ void owner_finish_connect(struct resource *r)
 
 static void write_record(struct resource *r)
 {
-	if (r->record.domid || r->record.core.confirmed || r->record.core.known)
+	if (r->record.attached || r->record.core.confirmed || r->record.core.known)
 		attachment_write(r->minor, &r->record);
 }
 
@@ -164,7 +164,7 @@ static void write_record(struct resource *r)
  * under a later daemon. So what has been offered while it was here stays. */
 void owner_note_secure(struct resource *r, bool offered)
 {
-	if (!offered || !r->record.domid || r->record.secure)
+	if (!offered || !r->record.attached || r->record.secure)
 		return;
 	r->record.secure = true;
 	write_record(r);
@@ -181,6 +181,7 @@ void act_claimed(void *ctx, int rc, const char *why)
 		r->holder = call->ctx;
 		r->events = call->claim.events;
 		r->events_ctx = call->ctx;
+		r->record.attached = true;
 		r->record.domid = call->claim.domid;
 		if (call->claim.claimant.incoming && r->steps.reserve_from)
 			r->steps.reserve_us = clock_us() - r->steps.reserve_from;
@@ -245,8 +246,10 @@ void act_record(void *ctx, const struct attachment *a)
 		attachment_write(r->minor, &r->found);
 		return;
 	}
-	if (r->claim_call && (a->served || a->reserved)) /* being granted */
+	if (r->claim_call && (a->served || a->reserved)) { /* being granted */
+		r->record.attached = true;
 		r->record.domid = r->claim_call->claim.domid;
+	}
 	r->record.core = *a;
 	write_record(r);
 }
@@ -493,7 +496,7 @@ void owner_nobody_left(struct resource *r, struct call *call)
 		attachment_forget(r->minor, &r->record.core);
 		queues_forget_tables(r, 0);
 	}
-	if (r->core && !r->record.domid)
+	if (r->core && !r->record.attached)
 		replicate_nobody_left(r->core, now(r));
 	call_answer(call, 0, "");
 }

@@ -36,7 +36,7 @@ static void deliver_reply(struct call *call)
 static void deliver_claim(struct call *call)
 {
 	if (call->claim.adopt && !call->rc)
-		call->resource->left_domid = 0; /* found */
+		call->resource->left_unsettled = false; /* found */
 	deliver_reply(call);
 }
 
@@ -239,9 +239,10 @@ bool resource_sync_after(struct resource *r, const char *name)
 	return call;
 }
 
-uint32_t resource_left(const struct resource *r)
+bool resource_left(const struct resource *r, uint32_t *domid)
 {
-	return r->left_domid;
+	*domid = r->left_domid;
+	return r->left_unsettled;
 }
 
 void resource_nobody_left(struct resource *r)
@@ -250,7 +251,7 @@ void resource_nobody_left(struct resource *r)
 
 	if (!call)
 		return;
-	r->left_domid = 0;
+	r->left_unsettled = false;
 	call_post(call);
 }
 
@@ -292,7 +293,7 @@ int resource_left_servable(const struct resource *r, uint32_t domid, bool served
 {
 	struct attachment_record record;
 
-	if (attachment_read(r->minor, &record) || record.domid != domid) {
+	if (attachment_read(r->minor, &record) || !record.attached || record.domid != domid) {
 		if (served)
 			snprintf(why, why_size, "the record of its attachment is gone");
 		return served ? -ENOENT : 0;
@@ -309,7 +310,7 @@ static void look_for_leftovers(struct resource *r)
 		return;
 	r->record.core = attachment_of_host(&r->found.core);
 	r->left_domid = r->found.domid;
-	r->left = r->left_domid;
+	r->left = r->left_unsettled = r->found.attached;
 }
 
 /* ---- birth and end ---- */

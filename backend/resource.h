@@ -111,9 +111,9 @@ void resource_outdate(struct resource *r, const void *holder, const char *why);
 /* Whether another daemon can go on with the ring of this guest, which an earlier one served if `served` (otherwise: if its
  * record says so). 0, or negative errno with words: nobody can tell what in it is unanswered (docs/RESTART.md). */
 int resource_left_servable(const struct resource *r, uint32_t domid, bool served, char *why, size_t why_size);
-/* The guest whose attachment an earlier daemon left, until it has been adopted or is said to be gone; 0: none.
+/* Whether an earlier daemon left the attachment of a guest, `domid`'s, that has not been adopted yet nor is said to be gone.
  * Until then the token does not leave this node (R11). */
-uint32_t resource_left(const struct resource *r);
+bool resource_left(const struct resource *r, uint32_t *domid);
 void resource_nobody_left(struct resource *r);
 
 /* What to publish in xenstore before anything else is known: never blocks (last agreed or

@@ -110,7 +110,8 @@ struct resource {
 	/* the control thread's: the owner thread has ended; calls are refused */
 	bool gone;
 	TAILQ_HEAD(, handler_run) handler_runs;
-	uint32_t left_domid; /* whose attachment an earlier daemon left, 0 = nobody's, or settled */
+	bool left_unsettled; /* an earlier daemon left an attachment, that of */
+	uint32_t left_domid;
 
 	/* guards `features`: published before the owner thread has an answer */
 	pthread_mutex_t features_lock;
@@ -145,7 +146,7 @@ struct resource {
 	bool ring_read_only, ring_work; /* ring_work: there may be something to consume or to answer */
 	bool activated;			/* connect_call waits only for what earlier rings have in flight */
 	bool resumed_told;		/* of the present hold: something lies beyond a mark */
-	/* of the attachment, for a later daemon; domid 0: there is none */
+	/* of the attachment, if there is one, for a later daemon */
 	struct attachment_record record;
 	/* What an earlier daemon recorded, of a guest that has neither been adopted nor said to be gone (`left`). Until
 	 * then this, and not `record`, is what the file has to say. */

@@ -123,7 +123,7 @@ static bool look_at_guest(struct check *c, const struct config_resource *res)
 		problem(c, "%s: %s", res->name, why);
 		return false;
 	}
-	if (!record.domid)
+	if (!record.attached)
 		return false;
 	if (attachment_needs_table(&record) && inflight_look(res->self->minor, record.others + 1, res->name, record.domid, why, sizeof(why)))
 		problem(c, "%s: what its guest waits for could not be told: %s", res->name, why);
@@ -175,7 +175,7 @@ static void check_attachments(struct check *c, const struct config *config)
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		if (sscanf(strrchr(found.gl_pathv[i], '/'), "/minor-%u.", &minor) != 1 || with_minor(config, minor))
 			continue;
-		if (!attachment_look(minor, &record, why, sizeof(why)) && record.domid)
+		if (!attachment_look(minor, &record, why, sizeof(why)) && record.attached)
 			problem(c, "domain %u uses the resource with minor %u, which the configuration no longer has", record.domid, minor);
 	}
 	globfree(&found);

@@ -105,6 +105,7 @@ static int remove_root(void **state)
 }
 
 static const struct attachment_record full = {
+	.attached = true,
 	.domid = 31234,
 	.core = { .served = UINT64_MAX,
 		  .reserved = 0xfedcba9876543210u,
@@ -118,6 +119,7 @@ static const struct attachment_record full = {
 
 static void assert_same(const struct attachment_record *a, const struct attachment_record *b)
 {
+	assert_int_equal(a->attached, b->attached);
 	assert_int_equal(a->domid, b->domid);
 	assert_true(a->core.served == b->core.served);
 	assert_true(a->core.reserved == b->core.reserved);
@@ -195,6 +197,25 @@ static void queues_that_cannot_be_are_ignored(void **state)
 #undef HEAD
 }
 
+/* Of Domain 0 itself: a program that takes the number 0 for nobody's must not read it. */
+static void a_record_of_domain_0_has_a_version_of_its_own(void **state)
+{
+#define HEAD(domid) "version 6 domid " domid " served 2 reserved 0 handed_over 0 stale 0 held 0 mark 0 confirmed 0 known 1 others 0 marks 0 0 0"
+	static const char *const texts[] = { HEAD("0") "\n", HEAD("1") " secure 0\n", HEAD("0") " secure 2\n", HEAD("0") " secure x\n" };
+	struct attachment_record r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		put(texts[i]);
+		assert_int_equal(attachment_read(MINOR, &r), -EINVAL);
+	}
+	put(HEAD("0") " secure 1\n");
+	assert_int_equal(attachment_read(MINOR, &r), 0);
+	assert_true(r.attached && r.secure);
+	assert_int_equal(r.domid, 0);
+#undef HEAD
+}
+
 static void a_record_is_read_as_it_was_written(void **state)
 {
 	struct attachment_record r;
@@ -210,7 +231,10 @@ static void a_record_is_read_as_it_was_written(void **state)
 static void no_field_is_another_ones(void **state)
 {
 	const struct attachment_record records[] = {
-		{ .domid = 1 },		 { .core.served = 1 },
+		{ .attached = true, .domid = 1 }, { .core.served = 1 },
+		{ .attached = true }, /* Domain 0 */
+		{ .attached = true, .secure = true },
+		{ .attached = true, .others = 2, .more_marks = { 7, 8 } },
 		{ .core.reserved = 16 }, { .core.handed_over = true },
 		{ .core.stale = true },	 { .held = true },
 		{ .mark = 1 },
@@ -352,7 +376,7 @@ static void what_cannot_be_read_is_named_in_words(void **state)
 	(void)state;
 	put("version 4 domid 5 served 7 and more\n");
 	assert_int_equal(attachment_look(MINOR, &r, why, sizeof(why)), -EINVAL);
-	assert_non_null(strstr(why, "is not a record that this drbdxd knows (versions 3 to 5)"));
+	assert_non_null(strstr(why, "is not a record that this drbdxd knows (versions 3 to 6)"));
 	attachment_forget(MINOR, &(struct attachment){ .known = false });
 	assert_int_equal(attachment_look(MINOR, &r, why, sizeof(why)), -ENOENT);
 	assert_non_null(strstr(why, "No such file"));
@@ -368,7 +392,7 @@ static void a_record_that_cannot_be_written_leaves_none(void **state)
 	attachment_write(MINOR, &full);
 	snprintf(path, sizeof(path), "%s/minor-%u.attachment.new", root, MINOR);
 	assert_int_equal(symlink("/nowhere/at/all", path), 0);
-	attachment_write(MINOR, &(struct attachment_record){ .domid = 5 });
+	attachment_write(MINOR, &(struct attachment_record){ .attached = true, .domid = 5 });
 	assert_int_equal(attachment_read(MINOR, &r), -ENOENT);
 	assert_int_equal(files(), 0);
 }
@@ -393,6 +417,7 @@ int main(void)
 		T(a_record_of_several_queues_has_their_marks),
 		T(queues_that_cannot_be_are_ignored),
 		T(that_secure_discards_were_offered_is_remembered),
+		T(a_record_of_domain_0_has_a_version_of_its_own),
 		T(no_field_is_another_ones),
 		T(the_record_of_another_resource_is_not_read),
 		T(a_record_that_was_forgotten_is_not_there),

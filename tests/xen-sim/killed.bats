@@ -61,6 +61,23 @@ die_at() { # N PLACE before|after COUNT
 	[ "$(logged 1 'has to be destroyed')" = 0 ]
 }
 
+@test "P6 the same of Domain 0, which is its own guest" {
+	local i
+	start_guest 1 0 r0 --ring-order 2 --depth 64
+	guest 0 set flush 10
+	guest 0 start mixed
+	wait_for 10 writing 0 50
+	for i in {1..8}; do
+		progress 0 $((RANDOM % 60))
+		kill_daemon 1
+		daemon 1
+	done
+	progress 0 50
+	recovered 1
+	[ "$(said_finished 1)" -gt 20 ]
+	finish 0
+}
+
 @test "P6 both daemons killed at once 10 times under load" {
 	local i
 	loaded_with_flushes

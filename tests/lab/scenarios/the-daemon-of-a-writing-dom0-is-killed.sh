@@ -11,9 +11,14 @@ on 1 'xl block-attach 0 drbdx:my-domu-disk xvda w'
 has_frontend 1 Domain-0 xvda
 start_writer 1 Domain-0 xvda
 for round in 1 2 3; do
-	step "killed, $round"
-	on 1 '/lab/daemon kill && /lab/daemon start'
+	step "killed, $round: the partner's disk hangs, so that something is unanswered"
+	lab disk-hang 2 my-domu-disk
+	wait_for 1 20 'backend-ctl status my-domu-disk --json | grep -q "\"peer\": [1-9]"'
+	on 1 '/lab/daemon kill'
+	lab disk-go-on 2 my-domu-disk
+	on 1 '/lab/daemon start'
 	writer_goes_on 1 Domain-0
+	on 1 'backend-ctl status my-domu-disk --json | grep -q "\"finished_again\": [1-9]"' || fail "nothing was unanswered, or it is not finished"
 	wait_in_sync 120
 done
 step "upgraded"
