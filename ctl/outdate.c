@@ -17,7 +17,7 @@ static bool guest_attached(const struct config_resource *res)
 {
 	struct attachment_record record;
 
-	return !attachment_read(res->self->minor, &record) && record.domid && !record.core.handed_over && !record.core.stale;
+	return !attachment_read(res->self->minor, &record) && record.attached && !record.core.handed_over && !record.core.stale;
 }
 
 /* As command.c's outdate_disk(): an exit status, EXIT_DONE: it may be outdated. */

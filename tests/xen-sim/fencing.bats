@@ -522,6 +522,13 @@ status_of_outdate() { # STATUS N [REGEX]
 	ctl 2 show-gi r0 | grep -qE '(^|[^-])outdated  *yes'
 	daemon 2
 	wait_for 30 in_sync
+	start_guest 1 0 # Domain 0 is one as well
+	guest 0 write 10
+	stop_daemon 1
+	status_of_outdate 17 1 'a guest is attached'
+	daemon 1
+	guest 0 verify
+	guest_detach 0
 	start_guest 1 6
 	stop_daemon 1
 	status_of_outdate 17 1 'a guest is attached'
