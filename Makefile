@@ -3,7 +3,9 @@
 # drbdx: one Makefile for everything; what it makes goes to build/.
 #
 #   make                 the programs
-#   make check           unit tests, simulator, and the tests on the Xen stand-ins
+#   make check           unit tests, simulator, and the tests on the Xen stand-ins; check-unit, check-sim, check-xen-sim, check-model, check-fuzz,
+#                        check-guards, check-scripts: one of them
+#   make bench           how fast it is; bench-scale: what grows with size and number
 #   make install         DESTDIR=, PREFIX=/usr
 #   make deb             Debian packages, in build/deb/
 #   make fuzz            fuzz targets (clang), in build/fuzz/

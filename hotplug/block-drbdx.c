@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * block-drbdx: the hotplug program that libxl runs for each of our disks, as `block-drbdx add|remove` with
- * XENBUS_PATH=backend/vbd/D/V.
+ * XENBUS_PATH=backend/vbd/D/V or backend/vbd3/D/V.
  *
  * add     asks drbdxd for the resource. Granted: hotplug-status=connected, then add-done. Otherwise
  *         hotplug-error has the words that xl prints, hotplug-status is error, and the exit status is 1.

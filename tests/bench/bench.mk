@@ -15,13 +15,17 @@ $(BENCH_OUT)/floor: tests/bench/floor.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(XEN_SIM_CFLAGS) -o $@ $< -luring
 
-bench: bench-programs
+bench:
 	$(Q)./dependencies bench
+	$(Q)$(MAKE) bench-programs
 	$(Q)tests/bench/bench
 
-bench-scale: bench-programs
+bench-scale:
 	$(Q)./dependencies bench
+	$(Q)$(MAKE) bench-programs
 	$(Q)tests/bench/scale
 
-check-guards: bench-programs
+check-guards:
+	$(Q)./dependencies guards
+	$(Q)$(MAKE) bench-programs
 	$(Q)tests/bench/guards
