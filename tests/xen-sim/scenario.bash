@@ -198,8 +198,8 @@ nothing_left_behind() { # N
 neighbour() { # N DOMID RES
 	taskset -apc "$(taskset -cp $$ | sed 's/.*[ :]\([0-9]*\)[-,0-9]*$/\1/')" "$(daemon_pid "$1")" >"$T/processor"
 	start_guest "$1" "$2" "$3"
-	chrt -a -f -p 1 "$(daemon_pid "$1")"
-	chrt -a -f -p 1 "$(pgrep -f "^$SIM/blkfront-sim guest --domid $2 .*$T/guest.$2.sock")"
+	chrt -a -f -p 1 "$(daemon_pid "$1")" || echo "no SCHED_FIFO here: other work makes these measurements longer"
+	chrt -a -f -p 1 "$(pgrep -f "^$SIM/blkfront-sim guest --domid $2 .*$T/guest.$2.sock")" || true
 	guest "$2" write 200
 	guest "$2" set size 8
 	guest "$2" set rate 1000
