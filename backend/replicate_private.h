@@ -230,16 +230,16 @@ struct replicate {
 
 /* replicate.c */
 
-/* The beginning of every event, but of requests that come and end as they should. */
-static inline void wake(struct replicate *r, uint64_t now_ms)
-{
-	r->now_ms = now_ms;
-	r->at_rest = false;
-}
 /* Something has changed that replicate_settle() looks at. */
 static inline void stir(struct replicate *r)
 {
 	r->at_rest = false;
+}
+/* The beginning of every event, but of requests that come and end as they should. */
+static inline void wake(struct replicate *r, uint64_t now_ms)
+{
+	r->now_ms = now_ms;
+	stir(r);
 }
 /* the end of every event: due steps, superblock write, ready and frozen */
 void replicate_settle(struct replicate *r);

@@ -7,14 +7,6 @@ teardown() { teardown_scenario; }
 
 ALL=30720	# sectors of the guest's model: 16 MiB less LOAD_SCRATCH
 
-# Every sector that the model knows is written once.
-filled() { # DOMID
-	guest "$1" set sequential 1
-	guest "$1" set size 256
-	guest "$1" write $((ALL / 256))
-	guest "$1" set sequential 0
-	guest "$1" set size 0
-}
 # One discard of an idle guest.
 discarded() { # DOMID FIRST SECTORS
 	guest "$1" set range "$2:$3"

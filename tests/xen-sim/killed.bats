@@ -10,11 +10,25 @@ again() { # N...: new daemons, until all are connected
 	for n in "$@"; do daemon "$n"; done
 	for ((i = 0; i < RESOURCES; i++)); do wait_for 20 connected "r$i"; done
 }
-loaded_with_flushes() {
-	start_guest 1 5 "$@"
-	guest 5 set flush 10
-	guest 5 start mixed
-	wait_for 10 writing 5 50
+loaded_with_flushes() { # RES [OPTIONS...]
+	start_with_flushes 5 "$@"
+}
+start_with_flushes() { # DOMID [RES [OPTIONS...]]
+	start_guest 1 "$@"
+	guest "$1" set flush 10
+	guest "$1" start mixed
+	wait_for 10 writing "$1" 50
+}
+# At random moments of its guest's load; then that is served as before.
+primary_killed() { # TIMES DOMID
+	local i
+	for ((i = 0; i < $1; i++)); do
+		progress "$2" $((RANDOM % 60))
+		kill_daemon 1
+		daemon 1
+	done
+	progress "$2" 50
+	recovered 1
 }
 recovered() { says "$1" '.recovery == null and .guest.attachment == "Active"'; }
 # The line of the log says of how many it was.
@@ -29,32 +43,19 @@ die_at() { # N PLACE before|after COUNT
 # --- at random moments
 
 @test "P6 the Primary's daemon killed 20 times under load: its guest sees 20 pauses" {
-	local i
 	loaded_with_flushes r0 --ring-order 2 --depth 64
-	for i in {1..20}; do
-		progress 5 $((RANDOM % 60))
-		kill_daemon 1
-		daemon 1
-	done
-	progress 5 50
-	recovered 1
+	primary_killed 20 5
 	[ "$(said_finished 1)" -gt 100 ]
 	[ "$(logged 1 'has to be destroyed')" = 0 ]
 	finish 5
 }
 
 @test "P6 the same of a guest of x86_32, with a full ring, and with indirect segments" {
-	local i options
+	local options
 	for options in "--ring-order 2 --depth 128" "--segments 256 --depth 12"; do
 		# shellcheck disable=SC2086
 		loaded_with_flushes r0 --protocol x86_32-abi $options
-		for i in {1..8}; do
-			progress 5 $((RANDOM % 60))
-			kill_daemon 1
-			daemon 1
-		done
-		progress 5 50
-		recovered 1
+		primary_killed 8 5
 		finish 5
 	done
 	[ "$(said_finished 1)" -gt 20 ]
@@ -62,18 +63,8 @@ die_at() { # N PLACE before|after COUNT
 }
 
 @test "P6 the same of Domain 0, which is its own guest" {
-	local i
-	start_guest 1 0 r0 --ring-order 2 --depth 64
-	guest 0 set flush 10
-	guest 0 start mixed
-	wait_for 10 writing 0 50
-	for i in {1..8}; do
-		progress 0 $((RANDOM % 60))
-		kill_daemon 1
-		daemon 1
-	done
-	progress 0 50
-	recovered 1
+	start_with_flushes 0 r0 --ring-order 2 --depth 64
+	primary_killed 8 0
 	[ "$(said_finished 1)" -gt 20 ]
 	finish 0
 }

@@ -52,6 +52,15 @@ next_frontend() { # DOMID OPTIONS...: on the device that is there
 	apart guest_start "$@"
 }
 
+# Every sector that the guest's model knows is written once; ALL says how many, a multiple of 256.
+filled() { # DOMID
+	guest "$1" set sequential 1
+	guest "$1" set size 256
+	guest "$1" write $((ALL / 256))
+	guest "$1" set sequential 0
+	guest "$1" set size 0
+}
+
 daemon_pid() { cat "$T/host$1/drbdxd.pid"; }
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 

@@ -12,14 +12,6 @@ anew() { # ARGUMENTS of erasing_pair: other disks than setup's
 
 ALL=30720 FREE=31000	# sectors of the guest's model; one behind it
 
-# Every sector that the model knows is written once.
-filled() { # DOMID
-	guest "$1" set sequential 1
-	guest "$1" set size 256
-	guest "$1" write $((ALL / 256))
-	guest "$1" set sequential 0
-	guest "$1" set size 0
-}
 # One secure discard of an idle guest.
 erased() { # DOMID FIRST SECTORS
 	guest "$1" set range "$2:$3"
