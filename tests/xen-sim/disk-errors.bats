@@ -93,10 +93,10 @@ done_with() { # DOMID
 	idle_guest
 	ctl 2 down r0
 	disk_fails 1 read
-	apart guest 5 read 3 >"$T/read" &
+	beside guest 5 read 3 >"$T/read"
 	wait_for 10 says 1 '.disk.state == "Failed"'
 	ctl 2 up r0
-	wait $!
+	wait "$beside"
 	grep -q '"ok":true' "$T/read"
 	disk_heals 1
 	wait_for 20 in_sync

@@ -306,10 +306,10 @@ finish_without_xenstore() {
 	loaded_with_flushes
 	guest 5 stop >/dev/null
 	kill_daemon 1
-	apart guest 5 reconnect >"$T/reconnect" &
+	beside guest 5 reconnect >"$T/reconnect"
 	wait_for 5 frontend_state_is 1 5 5
 	daemon 1
-	wait $!
+	wait "$beside"
 	cat "$T/reconnect"
 	grep -q '"ok":true' "$T/reconnect"
 	guest 5 start mixed
@@ -507,9 +507,9 @@ killed_during_commit() { # N PACKET KILLED
 	guest_suspend 5
 	guest_receive 2 5 6
 	cut_at "$1" "$2"
-	apart guest_unpause 6 &
+	beside guest_unpause 6
 	killed_at "$1" "$2" "$3"
-	wait $!
+	wait "$beside"
 	wait_for 20 says 2 '.guest.attachment == "Active"'
 	guest_destroy 5
 	survives 6

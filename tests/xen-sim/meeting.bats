@@ -164,10 +164,10 @@ cut_at_every() { # PACKET
 	link delay 15 >/dev/null
 	for i in 1 2 3 4; do
 		ctl 2 down r0
-		apart ctl 2 up r0 &
+		beside ctl 2 up r0
 		a_while 400
 		guest 5 write 5
-		wait $!
+		wait "$beside"
 		wait_for 20 in_sync
 	done
 	link delay 0 >/dev/null

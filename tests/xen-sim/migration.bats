@@ -141,13 +141,13 @@ teardown() { teardown_scenario; }
 	guest_resume 5
 	progress 5 20
 	wait_for 5 says 2 '.guest.attachment == "Stale"'
-	apart guest_unpause 6 &
+	beside guest_unpause 6
 	wait_for 10 device_says 2 'stale|resumed on dom0_1'
 	says 2 '.role == "Secondary" and .guest.attachment == "Stale"'
 	words_say 2 'this copy of the guest is stale: .*destroy it \(xl destroy\)'
 	progress 5 20
 	guest_destroy 6
-	! wait $! || false
+	! wait "$beside" || false
 	well 5
 }
 
@@ -159,14 +159,14 @@ teardown() { teardown_scenario; }
 	kill -STOP "$(daemon_pid 1)"
 	guest_resume 5
 	wait_for 5 in_flight 5 16
-	apart guest_unpause 6 &
+	beside guest_unpause 6
 	wait_for 10 says 2 '.guest.attachment == "Committing"'
 	kill -CONT "$(daemon_pid 1)"
 	wait_for 10 says 2 '.guest.attachment == "Stale"'
 	says 1 '.token.state == "held" and .reservation == null'
 	progress 5 30
 	guest_destroy 6
-	! wait $! || false
+	! wait "$beside" || false
 	well 5
 }
 
@@ -328,11 +328,11 @@ teardown() { teardown_scenario; }
 	guest_suspend 5
 	guest_receive 2 5 6
 	cut_link
-	apart guest_unpause 6 &
+	beside guest_unpause 6
 	wait_for 10 says 2 '.guest.attachment == "Committing" and (.frozen.reason | test("the partner dom0_1 is not connected"))'
 	words_say 2 "the guest's I/O is frozen .*the partner dom0_1 is not connected"
 	join_link
-	wait $!
+	wait "$beside"
 	guest_destroy 5
 	well 6
 }
@@ -345,14 +345,14 @@ teardown() { teardown_scenario; }
 	wait_for 10 says 1 '.connection.state != "Connected"'
 	guest_resume 5
 	wait_for 5 says 1 '.reservation == null'
-	apart guest_unpause 6 &
+	beside guest_unpause 6
 	wait_for 10 says 2 '.guest.attachment == "Committing"'
 	join_link
 	wait_for 20 says 2 '.guest.attachment == "Stale"'
 	words_say 2 'this copy of the guest is stale: the guest went on at dom0_1 while the connection was lost'
 	progress 5 30
 	guest_destroy 6
-	! wait $! || false
+	! wait "$beside" || false
 	well 5
 }
 
@@ -451,10 +451,10 @@ power_returns() { # N
 	power_cut 1
 	wait_for 10 disconnected 2
 	words_say 2 'is arriving from dom0_1, which has the disk until it runs here'
-	apart guest_unpause 6 &
+	beside guest_unpause 6
 	wait_for 10 says 2 '.guest.attachment == "Committing" and (.frozen.reason | test("this node does not have the token, and the partner dom0_1 is not connected"))'
 	power_returns 1
-	wait $!
+	wait "$beside"
 	survives 6
 	well 6
 }

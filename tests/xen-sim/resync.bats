@@ -101,10 +101,10 @@ done_with() { # DOMID
 	cut_at 2 RECEIVED		# of our bitmap, and mended before anybody notices
 	partner_back
 	wait_for 20 link_is_cut
-	apart guest 5 write 10 >"$T/written" &
+	beside guest 5 write 10 >"$T/written"
 	wait_for 1 in_flight 5 10 || true
 	join_link
-	wait $!
+	wait "$beside"
 	wait_for 20 in_sync
 	done_with 5
 }

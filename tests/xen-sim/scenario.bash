@@ -17,6 +17,11 @@ apart() { # COMMAND...
 	"$@" 3>&- || status=$?
 	return $status
 }
+# Runs COMMAND beside the test; `wait $beside` is its end. Not $!, which is the daemon's when one has been started meanwhile.
+beside() { # COMMAND...
+	apart "$@" &
+	beside=$!
+}
 daemon() { # N
 	apart start_daemon "$1"
 }
@@ -363,7 +368,7 @@ reserved_with_a_full_ring() { # [COMMAND...]
 	start_guest 1 5 r0 --ring-order 2 --depth 64 --segments 256
 	guest 5 set size 2048
 	hangs 2:disk
-	apart guest 5 write 64 >"$T/written" &
+	beside guest 5 write 64 >"$T/written"
 	wait_for 5 in_flight 5 64
 	guest_suspend 5
 	guest_receive 2 5 6

@@ -161,32 +161,32 @@ nobody_parted() { # GENERATION EPOCH, as before
 	install_daemon 1 "$NEXT"
 	for i in {1..12}; do
 		progress 5 $((RANDOM % 30))
-		apart ctl 1 upgrade --timeout 5 >"$T/upgrade" 2>&1 &
+		beside ctl 1 upgrade --timeout 5 >"$T/upgrade" 2>&1
 		wait_for 5 asked "$i"
 		sleep "0.0$((RANDOM % 9))"	# not a wait: where in the upgrade it is killed
 		kill_daemon 1
-		wait $! || true
+		wait "$beside" || true
 		daemon 1
 	done
 	progress 5 50
 	wait_for 20 in_sync
 	finish 5
 }
-asked() { [ "$(logged 1 'upgrade: drbdxd')" -ge "$1" ] || ! kill -0 $! 2>/dev/null; }
+asked() { [ "$(logged 1 'upgrade: drbdxd')" -ge "$1" ] || ! kill -0 "$beside" 2>/dev/null; }
 
 @test "P6 a signal to stop that comes during an upgrade stops it" {
 	start_guest 1 5 r0 --depth 64
 	link delay 200 >/dev/null		# what is unanswered takes so long
 	guest 5 start write
 	wait_for 10 writing 5 1
-	apart ctl 1 upgrade --timeout 20 >"$T/upgrade" 2>&1 &
+	beside ctl 1 upgrade --timeout 20 >"$T/upgrade" 2>&1
 	wait_for 5 logged_once 1 'upgrade: drbdxd'
 	stop_daemon 1
 	[ "$(logged 1 'no other program goes on')" = 1 ]
 	[ "$(logged 1 'drbdxd has stopped')" = 1 ]
 	link delay 0 >/dev/null
-	kill $! 2>/dev/null || true
-	wait $! || true
+	kill "$beside" 2>/dev/null || true
+	wait "$beside" || true
 	daemon 1
 	progress 5 20
 	finish 5
