@@ -87,7 +87,7 @@ static bool may_begin(const struct load *l)
 {
 	if (l->begun == REQUESTS_MAX)
 		return false;
-	return l->o->ms ? now_us() - l->started < l->o->ms * 1000 : l->begun < l->blocks;
+	return !l->begun || (l->o->ms ? now_us() - l->started < l->o->ms * 1000 : l->begun < l->blocks);
 }
 
 static void note_end(struct load *l, int64_t begun_at)
