@@ -235,7 +235,8 @@ void claim_begin(struct replicate *r, const struct claimant *c)
 /* Of a start: of a wait that ends before it is the end [claim_waited]. */
 static uint64_t claim_deadline(const struct replicate *r, const struct claimant *c)
 {
-	uint64_t until = wait_deadline(r), bound = r->now_ms + r->cfg.claim_timeout_ms, longest = r->now_ms + r->cfg.claim_longest_ms;
+	uint64_t until = wait_deadline(r), asked = r->now_ms - c->waited_ms;
+	uint64_t bound = asked + r->cfg.claim_timeout_ms, longest = asked + r->cfg.claim_longest_ms;
 
 	if (c->incoming)
 		return r->now_ms + r->cfg.reserve_timeout_ms;

@@ -248,12 +248,14 @@ static void turn(struct helper *h)
 		receive(h);
 }
 
-/* The daemon is not to be killed when memory is short; what it starts may be. */
-static void be_killable(void)
+/* The daemon is not to be killed when memory is short, nor to wait for I/O; what it starts may be, and may. (A daemon that took another's
+ * place in its process has that from its beginning.) */
+static void be_ordinary(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	ssize_t n;
 
+	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
 	if (fd < 0)
 		return;
 	n = write(fd, "0", 1);
@@ -277,7 +279,7 @@ static void leave_the_daemon(int socket)
 		_exit(1);
 	prctl(PR_SET_NAME, "drbdxd-handlers");
 	signal(SIGCHLD, SIG_DFL);
-	be_killable();
+	be_ordinary();
 }
 
 void handler_helper_run(int socket)

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -196,6 +197,15 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Domain 0 may use one of our disks itself. Memory that the kernel frees for us must not wait for that disk: it would wait for us. Whoever is
+ * forked, and every thread, has it from here. */
+static void become_io_flusher(void)
+{
+	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
+		log_warn(NULL, "drbdxd may have to wait for memory that only its own disks can free, if Domain 0 uses one: %s (CAP_SYS_RESOURCE is needed)",
+			 strerror(errno));
+}
+
 /* The service manager's readiness protocol: one datagram to the socket that it names. */
 static void notify(const char *state)
 {
@@ -240,6 +250,7 @@ static int start(struct control_thread *t, const struct options *o, char **argv)
 		return rc;
 	}
 	resource_run_handlers_by(t->handlers, o->config);
+	become_io_flusher();
 	t->signals = open_signals();
 	rc = t->signals < 0 ? -errno : 0;
 	if (!rc)

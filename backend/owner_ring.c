@@ -331,8 +331,9 @@ void act_outdated(void *ctx, const char *why)
 
 static void claim_from_core(struct resource *r, struct call *call)
 {
-	const struct resource_claim *c = &call->claim;
+	struct resource_claim *c = &call->claim;
 
+	c->claimant.waited_ms = (uint32_t)(now(r) - r->claim_asked_ms);
 	r->steps = (struct handover_steps){ .reserve_from = c->claimant.incoming ? clock_us() : 0 };
 	if (!c->adopt || !r->left || r->found.domid != c->domid) {
 		replicate_claim(r->core, &c->claimant, now(r));
@@ -354,6 +355,7 @@ void owner_claim(struct resource *r, struct call *call)
 		call_answer(call, -EBUSY, "another guest is just asking for the disk: try again");
 	} else {
 		r->claim_call = call;
+		r->claim_asked_ms = now(r);
 		if (r->core)
 			claim_from_core(r, call);
 		else

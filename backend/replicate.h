@@ -71,6 +71,7 @@ struct claimant {
 	char who[WIRE_TEXT + 1]; /* for people, e.g. "guest web1 (uuid …)" */
 	uint8_t uuid[UUID_BYTES]; /* of the virtual machine (/vm/UUID); zero: not known */
 	bool incoming;		 /* it arrives by live migration: reserve instead of claim */
+	uint32_t waited_ms;	 /* it has asked so long ago: what it may wait for the partner is counted from then */
 };
 
 /* What of an attachment outlives the daemon, but not the host (docs/HANDOVER.md, section 2). */

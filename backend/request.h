@@ -14,7 +14,7 @@
  *
  * Where it goes when it becomes ACTIVE:
  *   write, flush   to the local disk, unless that has failed, and to the partner, unless the two have parted: then
- *                  a write is marked out of sync instead (REQUEST_MARKED), under a generation of its own (P1)
+ *                  a write is marked out of sync instead (marks.c), under a generation of its own (P1)
  *   read           to the local disk if that has the data there, otherwise to the partner (REQUEST_REMOTE)
  *   discard        in pieces (discard.c), each of which goes where a write goes; it holds its place in the order until the last
  *                  one has ended
@@ -80,7 +80,7 @@ enum {
 	REQUEST_DISK_FAILED = 1u << 6, /* the local disk failed it and has not done it since */
 	REQUEST_LOGGED = 1u << 7,      /* its extents are in the activity log for it */
 	REQUEST_REMOTE = 1u << 8,      /* a read that the partner answers */
-	REQUEST_MARKED = 1u << 9,      /* a write that the partner does not get: its blocks are out of sync */
+	REQUEST_MARKED = 1u << 9,      /* a copy under which the connection was lost: its blocks stay marked, whatever comes of it */
 	REQUEST_COPY_OUT = 1u << 10,   /* of the resync: from our disk to the partner's */
 	REQUEST_COPY_IN = 1u << 11,    /* from the partner's disk to ours */
 	REQUEST_ANSWERED = 1u << 12,   /* a partner's read: READ_DATA has been sent, RECEIVED is awaited */

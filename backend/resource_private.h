@@ -132,7 +132,7 @@ struct resource {
 	char sync_after[METADATA_NAME_MAX + 1]; /* what the core was told, or will be when there is one */
 	struct transport *transport;
 	/* the latter: of a claim that came before the disk was open */
-	uint64_t started_ms, open_retry_ms, claim_deadline_ms;
+	uint64_t started_ms, open_retry_ms, claim_asked_ms, claim_deadline_ms;
 	char disk_why[RESOURCE_TEXT];
 	struct queue queue[QUEUES_MAX]; /* the first rings.count are used; attached all together */
 	struct ring_set rings;

@@ -435,17 +435,25 @@ void resync_begin(struct replicate *r, bool source)
 	begin_without_exchange(r, source ? SYNC_SOURCE : SYNC_TARGET, source ? SYNC_STATE_SOURCE : SYNC_STATE_TARGET);
 }
 
+/* A piece of a discard is longer than what one OUT_OF_SYNC can name. */
+static void send_out_of_sync(struct replicate *r, uint64_t sector, uint32_t sectors)
+{
+	struct packet p = { .type = PACKET_OUT_OF_SYNC };
+
+	p.in_sync.epoch = r->durable.epoch;
+	for (uint32_t done = 0; done < sectors; done += p.in_sync.sectors) {
+		p.in_sync.sector = sector + done;
+		p.in_sync.sectors = sectors - done < REQUEST_SECTORS_MAX ? sectors - done : REQUEST_SECTORS_MAX;
+		r->ops->send(r->ctx, &p, NULL);
+	}
+}
+
 /* Blocks that our disk has failed are copied from the partner's: we are the target of a resync, most often a very short one. Both
  * bitmaps stay equal: whoever has the token next goes on with it. */
 void resync_heal(struct replicate *r, uint64_t sector, uint32_t sectors)
 {
-	struct packet p = { .type = PACKET_OUT_OF_SYNC };
-
 	marks_set(r, sector, sectors);
-	p.in_sync.epoch = r->durable.epoch;
-	p.in_sync.sector = sector;
-	p.in_sync.sectors = sectors;
-	r->ops->send(r->ctx, &p, NULL);
+	send_out_of_sync(r, sector, sectors);
 	r->wanted.flags &= ~SB_CONSISTENT;
 	superblock_want(r, STEP_NOTED);
 	if (r->sync != SYNC_STATE_EXCHANGE)

@@ -48,6 +48,15 @@ guest() # HOST NAME [-t SECONDS] COMMAND
 	fi
 }
 
+# Domain 0 may use a disk of ours itself: when drbdxd gets memory it waits for no I/O (PF_MEMALLOC_NOIO of each thread); its handlers may.
+never_waits_for_io() # HOST
+{
+	on "$1" 'flags_of() { grep -lx "$1" /proc/[0-9]*/comm | sed s,comm,task, | while read -r tasks; do cat $tasks/*/stat; done | sed "s/.*) //" | cut -d " " -f 7; }
+		[ -n "$(flags_of drbdxd)" ] && [ -n "$(flags_of drbdxd-handlers)" ] || { echo "no drbdxd, or nobody runs its handlers"; exit 1; }
+		for flags in $(flags_of drbdxd); do [ $((flags & 0x80000)) != 0 ] || { echo "a thread of drbdxd waits for I/O"; exit 1; }; done
+		for flags in $(flags_of drbdxd-handlers); do [ $((flags & 0x80000)) = 0 ] || { echo "handlers do not wait for I/O"; exit 1; }; done'
+}
+
 # --- guests ---------------------------------------------------------------------------------------------------------
 
 # Three settings save half of the guest's boot in software emulation: without a TSC the kernel does not try for seconds to

@@ -112,8 +112,12 @@ static bool op_abandon(void *ctx, struct request *req)
 static void op_send(void *ctx, const struct packet *p, struct request *req)
 {
 	struct event *e = event_new(&nodes[!((struct node *)ctx)->index], EVENT_PACKET);
+	uint8_t bytes[WIRE_HEADER + WIRE_BODY_MAX];
+	char why[WIRE_TEXT];
 
-	e->packet = *p;
+	wire_encode(p, WIRE_VERSION_MAX, 0, bytes);
+	if (wire_decode(bytes, WIRE_VERSION_MAX, 0, &e->packet, why, sizeof(why)))
+		fail_msg("the partner would close the connection for this: %s", why);
 	if (!p->payload)
 		return;
 	e->payload = malloc(p->payload);

@@ -35,6 +35,13 @@ static void errors(struct replicate_config *cfg)
 	cfg->io_error = true;
 }
 
+static void whole_extents(struct replicate_config *cfg)
+{
+	small_extents(cfg);
+	cfg->extent_sectors = SECTORS;
+	cfg->detach = false;
+}
+
 /* One event after the other, and what of them is a packet that changes beta's data. */
 static void run_counting(void)
 {
@@ -281,6 +288,27 @@ static void an_error_ends_it_once_and_is_the_guests(void **state)
 	assert_int_equal(alpha->answered[0], -EIO);
 	assert_int_equal(status_of(alpha).local_pending, 0);
 	assert_true(status_of(alpha).out_of_sync >= PIECES_MAX * EXTENT);
+}
+
+/* A piece may be larger than what OUT_OF_SYNC can name at once. */
+static void one_that_our_disk_fails_is_the_partners_and_is_marked_on_both(void **state)
+{
+	(void)state;
+	pair_new(whole_extents);
+	start(alpha);
+	assert_true(request(alpha, 1, REQUEST_WRITE, 0));
+	alpha->disk_fails = true;
+	discard(alpha, 0, 0, SECTORS, false);
+	wait_ms(5000); /* that our disk is inconsistent is durable first */
+	assert_int_equal(alpha->answered[0], 0);
+	assert_int_equal(status_of(alpha).connection, CONNECTION_CONNECTED);
+	assert_int_equal(status_of(alpha).disk, DISK_INCONSISTENT);
+	assert_int_equal(status_of(alpha).out_of_sync, SECTORS);
+	assert_int_equal(status_of(beta).out_of_sync, SECTORS);
+	alpha->disk_fails = false;
+	wait_ms(20000);
+	assert_int_equal(status_of(alpha).disk, DISK_UP_TO_DATE);
+	assert_int_equal(status_of(beta).out_of_sync, 0);
 }
 
 static void both_offer_it_or_nobody_is_offered_it(void **state)
@@ -550,6 +578,7 @@ int main(void)
 		cmocka_unit_test_teardown(without_a_disk_the_partner_does_it_and_marks_it, pair_free),
 		cmocka_unit_test_teardown(it_is_given_up_with_its_guest, pair_free),
 		cmocka_unit_test_teardown(an_error_ends_it_once_and_is_the_guests, pair_free),
+		cmocka_unit_test_teardown(one_that_our_disk_fails_is_the_partners_and_is_marked_on_both, pair_free),
 		cmocka_unit_test_teardown(both_offer_it_or_nobody_is_offered_it, pair_free),
 		cmocka_unit_test_teardown(a_secure_one_is_done_when_both_disks_have_erased_all_of_it, pair_free),
 		cmocka_unit_test_teardown(secure_pieces_are_done_one_at_a_time, pair_free),

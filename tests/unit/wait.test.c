@@ -119,6 +119,22 @@ static void a_wait_that_is_longer_than_xls_ends_in_time_and_says_how_to_wait(voi
 	is_refused(beta, "was waited for for the 100 s of wfc-timeout");
 }
 
+/* block-drbdx and xl count from there, too. */
+static void what_it_has_waited_for_the_disk_counts(void **state)
+{
+	struct claimant c = { .who = "guest g1", .waited_ms = 4000 };
+
+	(void)state;
+	beta_is_back(wait_100_s, false);
+	beta->claimed = 1;
+	replicate_claim(beta->core, &c, now_ms);
+	run();
+	wait_ms(22999);
+	still_waits(beta);
+	wait_ms(1);
+	is_refused(beta, "is longer than xl's");
+}
+
 static void a_wait_for_ever_ends_with_the_claim(void **state)
 {
 	(void)state;
@@ -411,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_start_waits_for_the_partner_as_long_as_wfc_timeout_says_and_is_refused),
 		TEST(a_wait_that_is_longer_than_xls_ends_in_time_and_says_how_to_wait),
+		TEST(what_it_has_waited_for_the_disk_counts),
 		TEST(a_wait_for_ever_ends_with_the_claim),
 		TEST(after_a_degraded_run_degr_wfc_timeout_counts),
 		TEST(the_wait_begins_when_the_connection_is_lost),

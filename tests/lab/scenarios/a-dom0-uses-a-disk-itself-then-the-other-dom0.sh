@@ -34,6 +34,7 @@ step "dom0_1 makes a file system and writes files"
 attach 1
 on 1 'mkfs.ext4 -q /dev/xvda && mount /dev/xvda /mnt'
 write_files 1 first
+never_waits_for_io 1
 step "dom0_2 is refused it meanwhile"
 said=$(on 2 'xl block-attach 0 drbdx:my-domu-disk xvda w 2>&1') && fail "both Dom0s have the disk"
 grep -i 'Domain-0' <<<"$said" || fail "xl says: $said"

@@ -57,6 +57,7 @@ for round in 1 2; do
 	show_shares 'Main process exited'
 	wait_in_sync 120
 done
+never_waits_for_io 1
 step "systemctl restart"
 on 1 'systemctl restart drbdxd.service'
 gap 'systemctl restart'
