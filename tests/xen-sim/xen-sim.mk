@@ -39,7 +39,7 @@ $$(XEN_SIM_OUT)/drbdxd-$(1): $$(OTHER_DRBDXD_SRC) backend/wire.h $$(LIBRARY)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CPPFLAGS) -UDRBDX_VERSION -DDRBDX_VERSION='"$(1)"' -DWIRE_VERSION_MIN=$(2)u -DWIRE_VERSION_MAX=$(3)u \
-		$$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$(OTHER_DRBDXD_SRC) $$(LIBRARY) $$(LIBS)
+		$$(ALL_CFLAGS) $$(NO_LTO) $$(ALL_LDFLAGS) -o $$@ $$(OTHER_DRBDXD_SRC) $$(LIBRARY) $$(LIBS)
 endef
 $(eval $(call other_drbdxd,next,5,9))
 $(eval $(call other_drbdxd,beyond,9,9))
