@@ -81,6 +81,7 @@ static void refuse_secure(struct replicate *r, struct request *whole)
 
 	whole->piece_rc = -EIO;
 	r->discards_refused = r->look_again = true;
+	stir(r);
 	if (may_say(r))
 		say(r, "a secure discard of %u sectors at %" PRIu64 " is refused, and nothing of it done: %s", whole->sectors, whole->sector, why);
 }
