@@ -153,6 +153,7 @@ SCRIPTS := $(shell git ls-files 2>/dev/null | xargs -r grep -lE '^\#!/bin/(ba)?s
 check-scripts:
 	$(Q)shellcheck -x $(SCRIPTS)
 	$(Q)tests/check-table
+	$(Q)tests/check-negations
 
 # ---- installation ----
 

@@ -169,7 +169,7 @@ edit() { # SED-SCRIPT [N]
 	echo "$output"
 	[ "$status" = 10 ]
 	[[ "$output" == *"r1.res:10: conflicting use of meta-disk"*"r0.res:10"* ]]
-	! daemon 1
+	! daemon 1 || false
 	grep -q 'r1.res:10: conflicting use of meta-disk' "$T/host1/log/drbdxd.log"
 }
 
