@@ -12,10 +12,12 @@ guest_config g1 drbdx:my-domu-disk,xvda2,w | on 1 'cat >/etc/xen/g1.cfg'
 refused=$(on 1 'xl create -q /etc/xen/g1.cfg 2>&1' || true)
 grep -q 'backend-ctl primary --force my-domu-disk' <<<"$refused" || fail "host 1 did not say how to name the source: $refused"
 wait_for 1 30 '! xl domid g1 >/dev/null 2>&1'
+on 1 'backend-ctl pause-sync my-domu-disk' # zeroes might all be copied before the guest runs
 on 1 'backend-ctl -- --overwrite-data-of-peer primary my-domu-disk'
-wait_for 2 30 'backend-ctl status my-domu-disk | grep -q SyncTarget'
+wait_for 2 30 'backend-ctl status my-domu-disk | grep -q PausedSync'
 start_guest 1 g1 drbdx:my-domu-disk,xvda2,w
 start_writer 1 g1 xvda2
+on 1 'backend-ctl resume-sync my-domu-disk'
 wait_in_sync 300
 writer_goes_on 1 g1
 last=$(stop_writer 1 g1)

@@ -18,7 +18,7 @@ shut_down_host 1
 lab link down
 lab power-on 1
 wait_for 1 60 '[ "$(systemctl is-active drbdx-wait-connect.service)" = activating ]'
-on 1 'systemctl list-jobs | grep -E "xendomains.service +start +waiting" && backend-ctl status | grep -q "for .* s more (wfc-timeout)"' || fail "xendomains is not held"
+wait_for 1 60 'systemctl list-jobs | grep -E "xendomains.service +start +waiting" && backend-ctl status | grep -q "for .* s more (wfc-timeout)"'
 lab link up
 boot_is_over 1 120
 guest 1 g1 'writer verify -l 50 /dev/xvda2'
