@@ -133,19 +133,21 @@ restart_xenstored() { # N
 
 @test "P7 xenstored killed and restarted under load: the guest's I/O goes on" {
 	start_guest 1 5
-	guest 5 start mixed
-	wait_for 10 writing 5 50
+	waits_less_than 1000 mixed xenstored_gone_and_back another_pair
+	volumes_agree
+}
+another_pair() {
+	apart pair_down 0
+	pair 1
+	start_guest 1 5
+}
+xenstored_gone_and_back() {
 	kill -9 "$(on 1 cat /run/xenstored/pid)"
 	progress 5 50
 	wait_for 10 words_say 1 'xenstored has not answered'
 	apart restart_xenstored 1
 	wait_for 20 words_say 1 'xenstored came back without its contents'
 	progress 5 50
-	guest 5 stop >"$T/result"
-	guest_value longest_gap_ms <"$T/result"
-	jq -e '.errors == 0 and .longest_gap_ms < 1000' "$T/result"
-	guest 5 verify
-	volumes_agree
 }
 
 @test "P7 after a restart of xenstored a new guest can be attached" {

@@ -137,6 +137,23 @@ progress() { # DOMID OPERATIONS
 	wait_for 20 writing "$1" $((ops + $2))
 }
 
+# Domain 5 gets answers again within that time, whatever WHAT does under its load. UNDONE is what the next round needs: a stall of the disk to which everything
+# in this machine writes is not in each of five rounds, what the daemon makes the guest wait for is.
+waits_less_than() { # MILLISECONDS LOAD WHAT UNDONE
+	local gap round
+	for round in {1..5}; do
+		guest 5 start "$2"
+		wait_for 10 writing 5 50
+		eval "$3"
+		gap=$(guest 5 status | guest_value longest_gap_ms)
+		echo "round $round: longest gap between two answers: $gap ms"
+		guest_is_well 5
+		[ "${gap%.*}" -ge "$1" ] || return 0
+		eval "$4"
+	done
+	fail "the guest waited for $1 ms and longer, each time"
+}
+
 # --- how much differs, and how much is copied
 
 # One write of an idle guest: these sectors, and nothing else.
