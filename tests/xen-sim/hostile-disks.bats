@@ -167,7 +167,7 @@ ask_all_the_time() {
 	start_guest 1 10 r0 --queues 4 --ring-order 2 --ring-keys new --depth 256 --segments 256
 	guest 10 start mixed
 	progress 10 50
-	ring_pages_mapped $((4 * 4 + 1))
+	wait_for 10 ring_pages_mapped $((4 * 4 + 1))	# the neighbour's is back after the daemon's restart
 	for fd in "/proc/$pid/fdinfo"/*; do
 		[ "${fd##*/}" -gt 2 ] || continue
 		flags=$(sed -n 's/^flags:\t*//p' "$fd" 2>/dev/null) || continue # that of a question that has been answered meanwhile
