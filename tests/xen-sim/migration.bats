@@ -11,11 +11,11 @@ teardown() { teardown_scenario; }
 	loaded
 	migrate 1 2 5
 	says 2 '.role == "Primary" and .guest.attachment == "Active"'
-	says 1 '.role == "Secondary" and .guest == null and .token.state == "none"'
+	wait_for 10 says 1 '.role == "Secondary" and .guest == null and .token.state == "none"'
 	progress 6 50
 	migrate 2 1 6
 	says 1 '.role == "Primary" and .guest.attachment == "Active"'
-	says 2 '.role == "Secondary" and .guest == null and .token.state == "none"'
+	wait_for 10 says 2 '.role == "Secondary" and .guest == null and .token.state == "none"'
 	well 7
 }
 
@@ -95,7 +95,7 @@ teardown() { teardown_scenario; }
 	reserved_with_a_full_ring
 	guest_unpause 6
 	guest_destroy 5
-	wait_for 20 answered_all 6
+	wait_for 60 answered_all 6	# 64 MiB, twice to one disk
 	guest 6 set size 0
 	guest 6 start mixed
 	well 6
@@ -275,21 +275,21 @@ teardown() { teardown_scenario; }
 	well 5
 }
 
-@test "P7 while the partner cannot be reached add is refused within 6 s, and the source goes on after the heal" {
+@test "P7 while the partner cannot be reached add is refused within 9 s, and the source goes on after the heal" {
 	loaded
 	guest_suspend 5
 	cut_link
-	refused_arrival 2 5 6 'the partner dom0_1 (is not connected|did not answer the reservation)' 6000
+	refused_arrival 2 5 6 'the partner dom0_1 (is not connected|did not answer the reservation)' 9000
 	join_link
 	guest_resume 5
 	well 5
 }
 
-@test "P7 while the partner's daemon does not run add is refused within 6 s" {
+@test "P7 while the partner's daemon does not run add is refused within 9 s" {
 	loaded
 	guest_suspend 5
 	stop_daemon 1
-	refused_arrival 2 5 6 'the partner dom0_1 is not connected' 6000
+	refused_arrival 2 5 6 'the partner dom0_1 is not connected' 9000
 	daemon 1
 	wait_for 20 connected r0
 	guest_resume 5

@@ -91,6 +91,9 @@ refused() { # N DOMID REGEX [RES]
 	guest_destroy "$2"
 }
 
+# How many milliseconds block-drbdx took for that.
+refused_after() { sed -n 's/^libxl: .* add exited .* after \([0-9]*\) ms$/\1/p' "$T/refused"; }
+
 node() { # N KEY NODE: of the backend's directory
 	on "$1" xenstore-read "/local/domain/0/backend/vbd/$(domid_of "$2")/$(devid_of "$2")/$3" 2>/dev/null
 }
@@ -408,12 +411,11 @@ answered_all() { in_flight "$1" 0; }
 
 # The domain that arrives does not get its disk, in these words, and is gone again; block-drbdx took so many milliseconds at most.
 refused_arrival() { # N DOMID NEW REGEX [MILLISECONDS]
-	local name vm took
+	local name vm
 	[ -f "$T/state.$2.vm" ] || identity "$2"
 	read -r name vm <"$T/state.$2.vm"
 	GUEST_NAME=$name--incoming GUEST_UUID=${vm##*/} refused "$1" "$3" "$4"
-	took=$(sed -n 's/^libxl: .* add exited .* after \([0-9]*\) ms$/\1/p' "$T/refused")
-	[ "$took" -lt "${5:-20000}" ]
+	[ "$(refused_after)" -lt "${5:-20000}" ]
 }
 
 device_says() { # N REGEX: why a device is not served
