@@ -192,12 +192,16 @@ begin_daemon() { # N
 }
 
 @test "P6 what waits while the partner is away is said: what it is, and for how long" {
+	apart pair_down 0
+	CONFIG_COMMON='disk { fencing resource-and-stonith; }' pair 1		# without a handler: it waits until a person says so
 	loaded write
 	cut_link
 	kill_daemon 1
 	daemon 1
-	wait_for 3 says 1 '.recovery.requests > 0 and .recovery.age_seconds >= 0 and .frozen != null'
+	wait_for 10 says 1 '.recovery.requests > 0 and .recovery.age_seconds >= 0 and .frozen != null'
 	words_say 1 '[0-9]+ requests? that an earlier drbdxd left unanswered (is|are) being finished'
+	wait_for 10 says 1 '.frozen.reason // "" | test("resume-io r0")'
+	ctl 1 resume-io r0
 	wait_for 10 recovered 1
 	progress 5 20
 	join_link
@@ -338,8 +342,7 @@ frontend_state_is() { [ "$(on "$1" xenstore-read "/local/domain/$(domid_of "$2")
 	guest_destroy 5 || true		# libxl's remove finds no daemon
 	again 1
 	wait_for 10 says 1 '.guest == null'
-	on 1 ls /run/drbdx >"$T/run"
-	! grep -q inflight "$T/run" || false
+	wait_for 10 on 1 sh -c '! ls /run/drbdx/minor-0.inflight*'
 	wait_for 30 in_sync
 	compare_volumes
 	start_guest 2 6

@@ -181,7 +181,7 @@ seconds_of_resync() {
 	wait_for 20 says 2 '.resync.state == "PausedSyncT"'
 	seconds_of_resync
 	[ "$took" -gt 1600 ]
-	[ "$took" -lt 4000 ]
+	[ "$took" -lt 20000 ]	# on any machine; property/pace.test.c has the exact one
 }
 
 @test "P1 c-min-rate: a guest that keeps the disk busy slows the resync down, and never starves it" {
@@ -193,7 +193,7 @@ seconds_of_resync() {
 	guest 5 start mixed
 	progress 5 50
 	seconds_of_resync
-	[ "$took" -lt 8000 ]
+	[ "$took" -lt 30000 ]	# the c-min-rate that nobody gives is 250K: 64 s
 	finish 5
 }
 
@@ -225,7 +225,7 @@ went_on_with() { # bytes
 }
 
 @test "P1 a resync whose target, source, and both are killed is made to its end" {
-	on_both configured 's|net {|disk { resync-rate 8M; } net {|'
+	on_both configured 's|net {|disk { resync-rate 512K; } net {|'	# it is under way at each look
 	invalidated_by 2
 	ctl 1 resume-sync r0
 	wait_for 20 says 2 '.resync.done_percent > 10'
@@ -237,6 +237,7 @@ went_on_with() { # bytes
 	wait_for 20 says 2 '.resync.done_percent > 10'
 	kill_daemon 1
 	kill_daemon 2
+	on_both edited 's|resync-rate 512K|resync-rate 100M|'
 	daemon 1
 	daemon 2
 	wait_for 30 in_sync

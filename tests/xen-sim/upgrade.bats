@@ -175,16 +175,19 @@ nobody_parted() { # GENERATION EPOCH, as before
 asked() { [ "$(logged 1 'upgrade: drbdxd')" -ge "$1" ] || ! kill -0 "$beside" 2>/dev/null; }
 
 @test "P6 a signal to stop that comes during an upgrade stops it" {
-	start_guest 1 5 r0 --depth 64
-	link delay 200 >/dev/null		# what is unanswered takes so long
+	apart pair_down 0
+	hanging_pair 0 1:disk
+	start_guest 1 5 r0 --ring-order 2 --depth 64
+	hangs 1:disk		# an upgrade waits for what it has
 	guest 5 start write
-	wait_for 10 writing 5 1
+	wait_for 5 in_flight 5 64
 	beside ctl 1 upgrade --timeout 20 >"$T/upgrade" 2>&1
 	wait_for 5 logged_once 1 'upgrade: drbdxd'
-	stop_daemon 1
-	[ "$(logged 1 'no other program goes on')" = 1 ]
+	kill "$(daemon_pid 1)"
+	wait_for 5 logged_once 1 'no other program goes on'
+	goes_on 1:disk
+	wait_for 20 daemon_gone 1
 	[ "$(logged 1 'drbdxd has stopped')" = 1 ]
-	link delay 0 >/dev/null
 	kill "$beside" 2>/dev/null || true
 	wait "$beside" || true
 	daemon 1
