@@ -28,7 +28,7 @@ stopped() { # N
 	guest 5 mixed 800 >"$T/result"
 	cat "$T/result"
 	[ "$(guest_value barriers <"$T/result")" -gt 40 ]
-	[ "$(guest_value flushes <"$T/result")" -gt 10 ] # those without data
+	[ "$(guest_value flushes <"$T/result")" -gt 0 ] # those without data
 	guest 5 set range 4096:64 # many that overlap
 	guest 5 write 600
 	guest 5 verify
@@ -46,7 +46,7 @@ stopped() { # N
 		daemon 1
 	done
 	progress 5 100
-	saw_barriers 5 10
+	wait_for 20 saw_barriers 5 10
 	[ "$(logged 1 'has to be destroyed')" = 0 ]
 	finish 5
 }
@@ -57,7 +57,7 @@ stopped() { # N
 	progress 6 100
 	migrate 2 1 6
 	progress 7 50
-	saw_barriers 7 10
+	wait_for 20 saw_barriers 7 10
 	well 7
 }
 
@@ -82,7 +82,7 @@ stuck_at_a_barrier() {
 	goes_on 2:disk
 	daemon 1
 	progress 5 100
-	saw_barriers 5 10
+	wait_for 20 saw_barriers 5 10
 	finish 5
 }
 
@@ -95,7 +95,7 @@ stuck_at_a_barrier() {
 	guest_unpause 6
 	progress 6 100
 	guest_destroy 5
-	saw_barriers 6 10
+	wait_for 20 saw_barriers 6 10
 	well 6
 }
 
@@ -110,7 +110,7 @@ stuck_at_a_barrier() {
 	join_link
 	wait_for 20 connected r0
 	progress 5 50
-	saw_barriers 5 10
+	wait_for 20 saw_barriers 5 10
 	finish 5
 }
 
@@ -119,7 +119,7 @@ stuck_at_a_barrier() {
 	disk_fails 1 flush
 	wait_for 20 says 1 '.disk.state == "Diskless"'
 	progress 5 100
-	saw_barriers 5 10
+	wait_for 20 saw_barriers 5 10
 	guest_is_well 5
 	guest_detach 5
 	"$SIM/blkfront-sim" check-volume --model "$T/model.r0" --volume "$T/host2/r0.img"

@@ -243,8 +243,8 @@ guest_unpause() { # NEW
 	read -r name _ <"$T/state.$old.vm"
 	domain "$1" rename "$name" || return 1
 	for key in $(disks_of "$1"); do
-		# Not with a test program's descriptor, which would wait for the guest's end.
-		guest_start "$key" --state "$T/state.$old${key#"$1"}" 3>&- || return 1
+		# Not with a test program's descriptor, which would wait for the guest's end. Its source finishes what it has first, up to 64 MiB.
+		guest_start "$key" --state "$T/state.$old${key#"$1"}" --timeout 90000 3>&- || return 1
 	done
 }
 

@@ -31,7 +31,7 @@ reset() { # DOMID STATE...
 		fe_state 1 "$1" "$state"
 		wanted=$state
 		[ "$state" != 1 ] || wanted=2
-		wait_for 5 backend_state_is 1 "$1" "$wanted"
+		wait_for 20 backend_state_is 1 "$1" "$wanted"	# what is in flight ends first
 	done
 }
 works() { # DOMID

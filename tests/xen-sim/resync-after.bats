@@ -89,7 +89,7 @@ both_begin() {
 	ctl 1 up all
 	ctl 2 invalidate r1
 	wait_for 20 held_on 1 r1 'waits for the resync of r0'
-	held_on 2 r1 'dom0_1 holds it'
+	wait_for 10 held_on 2 r1 'dom0_1 holds it'
 	says 1 '.out_of_sync.bytes == 16777216' r1
 	ctl 1 down r0
 	wait_for 60 in_sync r1
