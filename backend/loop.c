@@ -40,6 +40,15 @@ static uint64_t monotonic_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+/* The thread runs its turn to the end before it looks what has been done meanwhile, so the kernel need not interrupt it for that. Before Linux 5.19 it
+ * always does. */
+static int ring_new(unsigned int entries, struct io_uring *ring)
+{
+	int rc = io_uring_queue_init(entries, ring, IORING_SETUP_COOP_TASKRUN);
+
+	return rc == -EINVAL ? io_uring_queue_init(entries, ring, 0) : rc;
+}
+
 int loop_new(unsigned int entries, void *registered, size_t registered_bytes, struct loop **out)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -48,7 +57,7 @@ int loop_new(unsigned int entries, void *registered, size_t registered_bytes, st
 
 	if (!loop)
 		return -ENOMEM;
-	rc = io_uring_queue_init(entries, &loop->ring, 0);
+	rc = ring_new(entries, &loop->ring);
 	if (rc < 0) {
 		free(loop);
 		return rc;
