@@ -193,18 +193,17 @@ static uint8_t *reserve(struct stream *s, uint32_t length, uint64_t *at)
 
 int stream_send(struct stream *s, const struct packet *p, const uint8_t *payload)
 {
-	uint8_t packet[WIRE_HEADER + WIRE_BODY_MAX], *to;
 	struct stream_entry *e = &s->tx[s->tx_head % s->tx_size];
-	size_t length;
+	size_t length = wire_size(p->type);
 	uint64_t at;
+	uint8_t *to;
 
 	if (s->tx_head - s->tx_tail == s->tx_size)
 		return -ENOBUFS;
-	length = wire_encode(p, s->version, s->tx_sequence, packet);
 	to = reserve(s, length, &at);
 	if (!to)
 		return -ENOBUFS;
-	memcpy(to, packet, length);
+	wire_encode(p, s->version, s->tx_sequence, to);
 	*e = (struct stream_entry) {
 		.at = at, .length = length, .payload = payload, .payload_length = p->payload
 	};

@@ -535,6 +535,11 @@ static const struct packet *as_of(const struct packet *p, uint16_t version, stru
 	return older;
 }
 
+size_t wire_size(enum packet_type type)
+{
+	return WIRE_HEADER + (size_t)body_length(type);
+}
+
 size_t wire_encode(const struct packet *p, uint16_t version, uint64_t sequence, uint8_t *out)
 {
 	struct packet older;

@@ -281,6 +281,7 @@ LIKE_ACK(discard);
  * counts the packets of one direction of a connection from 0.  Returns their length; the
  * payload follows from the request's own buffer. */
 size_t wire_encode(const struct packet *p, uint16_t version, uint64_t sequence, uint8_t *out);
+size_t wire_size(enum packet_type type); /* of header and body, in every version */
 
 /* Bytes of header and body that the packet beginning at `in` has, once WIRE_HEADER bytes
  * are there.  Negative errno: not a packet (-EBADMSG bad magic, -EPROTONOSUPPORT unknown

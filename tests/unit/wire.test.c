@@ -212,6 +212,7 @@ static void every_packet_survives(void **state)
 		memset(&out, 0xee, sizeof(out));
 		length = wire_encode(&in, WIRE_VERSION_MAX, i, bytes);
 		assert_true(length <= SIZE);
+		assert_int_equal(wire_size(all[i]), length);
 		assert_int_equal(wire_length(bytes, WIRE_VERSION_MAX), length);
 		if (wire_decode(bytes, WIRE_VERSION_MAX, i, &out, why, sizeof(why)))
 			fail_msg("%s: %s", packet_name(all[i]), why);
