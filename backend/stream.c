@@ -362,7 +362,7 @@ static bool take_packet(struct stream *s)
 	length = wire_length(in, s->version);
 	if (length >= 0 && n < (uint32_t)length)
 		return false;
-	if (wire_decode(in, s->version, s->rx_sequence, &s->packet, why, sizeof(why))) {
+	if (wire_decode(in, length, s->rx_sequence, &s->packet, why, sizeof(why))) {
 		stream_refuse(s, why, loop_now_ms(s->loop));
 		return false;
 	}

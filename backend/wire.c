@@ -633,9 +633,8 @@ static int reject(int rc, char *why, size_t why_size, const char *fmt, ...)
 	return rc;
 }
 
-int wire_decode(const uint8_t *in, uint16_t version, uint64_t sequence, struct packet *p, char *why, size_t why_size)
+int wire_decode(const uint8_t *in, int length, uint64_t sequence, struct packet *p, char *why, size_t why_size)
 {
-	int length = wire_length(in, version);
 	struct wire_header h;
 	const char *wrong;
 

@@ -288,9 +288,9 @@ size_t wire_size(enum packet_type type); /* of header and body, in every version
  * type or another version, -EMSGSIZE impossible length); the connection is to be closed. */
 int wire_length(const uint8_t *in, uint16_t version);
 
-/* Decodes and validates header and body (wire_length() bytes).  -EBADMSG: CRC or sequence;
- * -EINVAL: a field is impossible.  `why` gets words. */
-int wire_decode(const uint8_t *in, uint16_t version, uint64_t sequence, struct packet *p, char *why, size_t why_size);
+/* Decodes and validates header and body; `length` is what wire_length() said of them, and if that is an error, so is this, in words.
+ * -EBADMSG: CRC or sequence; -EINVAL: a field is impossible.  `why` gets words. */
+int wire_decode(const uint8_t *in, int length, uint64_t sequence, struct packet *p, char *why, size_t why_size);
 
 /* Its receiver needs room for it: a request, and a buffer of wire_buffer_bytes() (for all but FLUSH and DISCARD): its payload, or what
  * it asks for. */

@@ -32,7 +32,7 @@ static void try_version(const uint8_t *data, size_t size, uint16_t version)
 		in[28 + i] = (uint8_t)(crc >> (24 - 8 * i));
 	written = (uint16_t)(in[4] << 8 | in[5]);
 	assert(written == WIRE_VERSION_INTRO || !version || written == version);
-	if (!wire_decode(in, version, 0, &p, why, sizeof(why))) {
+	if (!wire_decode(in, length, 0, &p, why, sizeof(why))) {
 		assert(wire_encode(&p, written, 0, out) == (size_t)length);
 		assert(!memcmp(in, out, (size_t)length));
 	}

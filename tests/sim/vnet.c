@@ -53,7 +53,7 @@ static bool receive(struct node *n, struct connection *c, struct flight *f)
 	char why[256] = "";
 	int length = wire_length(f->head, WIRE_VERSION_MAX);
 	int rc = length == (int)f->head_length
-			 ? wire_decode(f->head, WIRE_VERSION_MAX, c->received[n->index]++, &p, why, sizeof(why))
+			 ? wire_decode(f->head, length, c->received[n->index]++, &p, why, sizeof(why))
 			 : -1;
 
 	if (rc) {

@@ -116,7 +116,7 @@ static void op_send(void *ctx, const struct packet *p, struct request *req)
 	char why[WIRE_TEXT];
 
 	wire_encode(p, WIRE_VERSION_MAX, 0, bytes);
-	if (wire_decode(bytes, WIRE_VERSION_MAX, 0, &e->packet, why, sizeof(why)))
+	if (wire_decode(bytes, wire_length(bytes, WIRE_VERSION_MAX), 0, &e->packet, why, sizeof(why)))
 		fail_msg("the partner would close the connection for this: %s", why);
 	if (!p->payload)
 		return;

@@ -305,7 +305,7 @@ static inline void raw_take(struct raw *r)
 		assert_true(length > 0);
 		if (r->have < (size_t)length)
 			return;
-		assert_int_equal(wire_decode(r->in, r->version, r->rx++, &r->last, NULL, 0), 0);
+		assert_int_equal(wire_decode(r->in, length, r->rx++, &r->last, NULL, 0), 0);
 		assert_int_equal(r->last.payload, 0);
 		r->count[r->last.type]++;
 		if (r->last.type == PACKET_INTRO)

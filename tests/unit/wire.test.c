@@ -189,7 +189,7 @@ static int through(const struct packet *p, struct packet *out, char *why, size_t
 	uint8_t bytes[SIZE];
 
 	wire_encode(p, WIRE_VERSION_MAX, 77, bytes);
-	return wire_decode(bytes, WIRE_VERSION_MAX, 77, out, why, why_size);
+	return wire_decode(bytes, wire_length(bytes, WIRE_VERSION_MAX), 77, out, why, why_size);
 }
 
 static void the_checksum_has_its_check_value(void **state)
@@ -214,7 +214,7 @@ static void every_packet_survives(void **state)
 		assert_true(length <= SIZE);
 		assert_int_equal(wire_size(all[i]), length);
 		assert_int_equal(wire_length(bytes, WIRE_VERSION_MAX), length);
-		if (wire_decode(bytes, WIRE_VERSION_MAX, i, &out, why, sizeof(why)))
+		if (wire_decode(bytes, wire_length(bytes, WIRE_VERSION_MAX), i, &out, why, sizeof(why)))
 			fail_msg("%s: %s", packet_name(all[i]), why);
 		assert_int_equal(out.type, in.type);
 		assert_int_equal(out.payload, in.payload);
@@ -301,7 +301,7 @@ static void every_flipped_bit_is_noticed(void **state)
 		for (size_t bit = 0; bit < 8 * length; bit++) {
 			bytes[bit / 8] ^= 1 << bit % 8;
 			if (wire_length(bytes, WIRE_VERSION_MAX) == (int)length)	/* otherwise it is refused at once */
-				assert_int_not_equal(wire_decode(bytes, WIRE_VERSION_MAX, 1, &out, NULL, 0), 0);
+				assert_int_not_equal(wire_decode(bytes, wire_length(bytes, WIRE_VERSION_MAX), 1, &out, NULL, 0), 0);
 			bytes[bit / 8] ^= 1 << bit % 8;
 		}
 	}
@@ -315,8 +315,8 @@ static void the_sequence_is_checked(void **state)
 
 	(void)state;
 	wire_encode(&p, WIRE_VERSION_MAX, 4, bytes);
-	assert_int_equal(wire_decode(bytes, WIRE_VERSION_MAX, 4, &out, why, sizeof(why)), 0);
-	assert_int_equal(wire_decode(bytes, WIRE_VERSION_MAX, 5, &out, why, sizeof(why)), -EBADMSG);
+	assert_int_equal(wire_decode(bytes, wire_length(bytes, WIRE_VERSION_MAX), 4, &out, why, sizeof(why)), 0);
+	assert_int_equal(wire_decode(bytes, wire_length(bytes, WIRE_VERSION_MAX), 5, &out, why, sizeof(why)), -EBADMSG);
 	assert_string_equal(why, "packet 4 where packet 5 was due");
 }
 
@@ -359,7 +359,7 @@ static void a_packet_is_written_and_read_in_the_version_that_is_spoken(void **st
 		wire_encode(&p, 0x103, 0, bytes);
 		assert_int_equal(bytes[4], for_ever ? 0 : 1);
 		assert_int_equal(bytes[5], for_ever ? 1 : 3);
-		assert_int_equal(wire_decode(bytes, 0x103, 0, &out, NULL, 0), 0);
+		assert_int_equal(wire_decode(bytes, wire_length(bytes, 0x103), 0, &out, NULL, 0), 0);
 		assert_int_equal(wire_length(bytes, 0x104) > 0, for_ever);
 		assert_int_equal(wire_length(bytes, WIRE_VERSION_MAX) > 0, for_ever);
 		assert_int_equal(wire_length(bytes, 0) > 0, for_ever); /* nobody here knows 0x103 */
@@ -376,7 +376,7 @@ static int sealed_as(uint8_t *bytes, uint16_t version, struct packet *out)
 
 	for (int i = 0; i < 4; i++)
 		bytes[28 + i] = crc >> (24 - 8 * i);
-	return wire_decode(bytes, version, 0, out, NULL, 0);
+	return wire_decode(bytes, wire_length(bytes, version), 0, out, NULL, 0);
 }
 
 static int sealed(uint8_t *bytes, struct packet *out)
@@ -393,14 +393,14 @@ static void a_packet_of_a_later_version_is_unknown_in_an_earlier_one(void **stat
 	(void)state;
 	for (uint16_t version = 5; version <= 7; version++) {
 		wire_encode(&p, version, 0, bytes);
-		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version < 6 ? -EPROTONOSUPPORT : 0);
+		assert_int_equal(wire_decode(bytes, wire_length(bytes, version), 0, &out, NULL, 0), version < 6 ? -EPROTONOSUPPORT : 0);
 	}
 	assert_int_equal(out.restarting.within_ms, 3000);
 	p = sample(PACKET_DISCARD);
 	p.discard.secure = 0;
 	for (uint16_t version = 5; version <= 7; version++) {
 		wire_encode(&p, version, 0, bytes);
-		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version < 7 ? -EPROTONOSUPPORT : 0);
+		assert_int_equal(wire_decode(bytes, wire_length(bytes, version), 0, &out, NULL, 0), version < 7 ? -EPROTONOSUPPORT : 0);
 	}
 }
 
@@ -413,7 +413,7 @@ static void discards_are_offered_from_version_7_on(void **state)
 	(void)state;
 	for (uint16_t version = 5; version <= 7; version++) {
 		wire_encode(&p, version, 0, bytes);
-		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), 0);
+		assert_int_equal(wire_decode(bytes, wire_length(bytes, version), 0, &out, NULL, 0), 0);
 		assert_int_equal(out.hello.offer.discard, version >= 7);
 		assert_int_equal(out.hello.offer.discard_unit, version >= 7 ? 12 : 0);
 		assert_int_equal(out.hello.offer.queues, 1);
@@ -432,14 +432,14 @@ static void secure_discards_are_offered_and_asked_for_from_version_8_on(void **s
 	(void)state;
 	for (uint16_t version = 7; version <= 8; version++) {
 		wire_encode(&hello, version, 0, bytes);
-		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), 0);
+		assert_int_equal(wire_decode(bytes, wire_length(bytes, version), 0, &out, NULL, 0), 0);
 		assert_int_equal(out.hello.offer.discard_unit, 12);
 		assert_int_equal(out.hello.offer.discard_secure, version >= 8);
 		assert_int_equal(bytes[WIRE_HEADER + 88 + 18], version >= 8);
 		wire_encode(&discard, version, 0, bytes);
-		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version >= 8 ? 0 : -EINVAL);
+		assert_int_equal(wire_decode(bytes, wire_length(bytes, version), 0, &out, NULL, 0), version >= 8 ? 0 : -EINVAL);
 		wire_encode(&answer, version, 0, bytes);
-		assert_int_equal(wire_decode(bytes, version, 0, &out, NULL, 0), version >= 8 ? 0 : -EPROTONOSUPPORT);
+		assert_int_equal(wire_decode(bytes, wire_length(bytes, version), 0, &out, NULL, 0), version >= 8 ? 0 : -EPROTONOSUPPORT);
 	}
 	wire_encode(&hello, 7, 0, bytes);
 	bytes[WIRE_HEADER + 88 + 18] = 1;
