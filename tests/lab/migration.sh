@@ -56,9 +56,9 @@ begin_migration() # copying|suspended|reserved|cleared|arrived FROM TO NAME [XL-
 	migrate_guest "${@:2}" >/tmp/migration.$$ 2>&1 &
 	migration=$!
 	if [ "$1" = suspended ]; then
-		wait_for "$3" 120 '[ -e /run/lab/adding ]'
+		wait_for "$3" 300 '[ -e /run/lab/adding ]'
 	else
-		wait_held "$2" 120
+		wait_held "$2" 300
 	fi
 	step "dom0_$2 to dom0_$3: $1"
 }
