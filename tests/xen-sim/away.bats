@@ -50,16 +50,14 @@ exits() { # STATUS COMMAND...
 }
 
 @test "P2 a start that waits gets the disk when the partner comes, and nothing is forced" {
-	local start
 	waiting_pair "wfc-timeout 25; on-wfc-timeout force-primary;"
 	holder_is_lost
-	apart start_guest 2 6 &
-	start=$!
+	beside start_guest 2 6
 	wait_for 10 says 2 '.guest.attachment == "Claiming"'
 	words_say 2 'a guest is being started, and waits for the partner, for [0-9]+ s more \(wfc-timeout\), and is then let go on alone, by force'
 	power_on 1
 	daemon 1
-	wait $start
+	wait "$beside"
 	never_forced 2
 	guest 6 verify
 	guest 6 write 20
@@ -145,7 +143,6 @@ done_with() { # DOMID
 }
 
 @test "P7 wait-connect ends with the connection, with the wait, and with a refusal" {
-	local waits
 	waiting_pair "wfc-timeout 4;"
 	exits 0 ctl 1 wait-connect all
 	ctl 2 down r0
@@ -160,9 +157,8 @@ done_with() { # DOMID
 	exits 11 ctl 1 wait-connect --at-boot all
 	sed -i 's/wfc-timeout 4;/wfc-timeout 60;/' "$T/host1/etc/drbdx.d/global_common.conf"
 	ctl 1 up r0		# waits anew, for longer than the partner needs to come
-	apart ctl 1 wait-connect r0 &
-	waits=$!
+	beside ctl 1 wait-connect r0
 	ctl 2 up r0
-	wait $waits
+	wait "$beside"
 	wait_for 10 connected r0
 }

@@ -122,11 +122,10 @@ size_seen() { # DOMID SECTORS
 
 # XSA-528: H33
 @test "P4 status is asked for without a pause while devices go" {
-	local i asked
+	local i
 	with_neighbour
 	first_guest
-	apart ask_all_the_time &
-	asked=$!
+	beside ask_all_the_time
 	for i in {10..17}; do
 		start_guest 1 "$i" r0 --queues 4
 		guest "$i" start mixed
@@ -134,7 +133,7 @@ size_seen() { # DOMID SECTORS
 		guest_destroy "$i"
 	done
 	touch "$T/enough"
-	wait $asked
+	wait "$beside"
 	[ "$(cat "$T/asked")" -gt 8 ]
 	nothing_left_behind 1
 	neighbour_is_well 5

@@ -357,17 +357,15 @@ teardown() { teardown_scenario; }
 }
 
 @test "P6 the destination's daemon killed during add: the add fails, and the source goes on" {
-	local add
 	loaded
 	guest_suspend 5
 	kill -STOP "$(daemon_pid 1)"
-	apart guest_receive 2 5 6 2>"$T/refused" &
-	add=$!
+	beside guest_receive 2 5 6 2>"$T/refused"
 	wait_for 5 says 2 '.guest.attachment == "Reserving"'
 	kill_daemon 2
 	kill -CONT "$(daemon_pid 1)"
 	daemon 2
-	! wait $add || false
+	! wait "$beside" || false
 	cat "$T/refused"
 	wait_for 20 connected r0
 	guest_resume 5

@@ -161,7 +161,6 @@ attaching() { # TIMES
 	[ "$(logged 1 'WAIT -> ATTACHING')" = "$1" ]
 }
 @test "P3 what an earlier ring has in flight ends before the next ring is served" {
-	local next
 	apart pair_down 0
 	hanging_pair 0 2:disk
 	start_guest 1 5
@@ -170,13 +169,12 @@ attaching() { # TIMES
 	wait_for 5 in_flight 5 16
 	guest 5 die
 	reset 5 5 6 1
-	apart guest_start 5 --ring-order 1 --ring-keys new &
-	next=$!
+	beside guest_start 5 --ring-order 1 --ring-keys new
 	wait_for 10 attaching 2
 	says 1 '.in_flight.peer > 0'
 	backend_state_is 1 5 2
 	goes_on 2:disk
-	wait $next
+	wait "$beside"
 	works 5
 	ends_well 5
 }

@@ -195,12 +195,11 @@ attach_readonly() { # DOMID
 }
 
 @test "P6 a daemon is killed while its disk erases: the next one has the disk when that is over, and erases once more" {
-	local pid asked
+	local pid
 	start_guest 1 5
 	filled 5
 	hangs 1:disk
-	apart guest 5 raw-discard $FREE:64:1 >"$T/answer" &
-	asked=$!
+	beside guest 5 raw-discard $FREE:64:1 >"$T/answer"
 	wait_for 10 says 1 '.in_flight.local == 1'
 	pid=$(cat "$T/host1/drbdxd.pid")
 	kill -9 "$pid"
@@ -211,7 +210,7 @@ attach_readonly() { # DOMID
 	wait_for 10 claim_is_free 1
 	[ "$(erasures 1)" = 1 ]
 	daemon 1
-	wait $asked
+	wait "$beside"
 	[ "$(guest_value status <"$T/answer")" = 0 ]
 	[ "$(erasures 1)" = 2 ]
 	zeroes_on 1 $FREE 64
